@@ -1,0 +1,91 @@
+// Package decode is the reading room: it turns frames into SIP messages, and gives every packet an outcome.
+//
+// The pipeline runs it in three steps on a Work, one batch of packets: Decoder.Frames (many workers) reads frames and
+// the SIP in plain datagrams, Streams.Join (one owner, in the order of the capture) joins fragments and TCP segments,
+// Decoder.Texts (many workers) parses what came out of them. Work.Items then lists messages and gaps in order. Nothing
+// here reads a clock; time is the batch's packet time.
+package decode
+
+import (
+	"iter"
+
+	"sipscope/capture"
+	"sipscope/decode/frame"
+	"sipscope/decode/sip"
+)
+
+// Work is a batch of packets and what became of them. It is used again and again: Reset keeps its memory.
+type Work struct {
+	Batch capture.Batch
+	Last  bool // the capture has ended: what waits is given up
+
+	units    []unit
+	messages []Message
+	gaps     []Gap
+	items    []item
+	pieces   []Piece
+	text     []byte // copies of texts that came out of streams
+	acct     Accounting
+}
+
+// unit is one packet on its way.
+type unit struct {
+	frame   frame.Packet
+	result  frame.Result
+	outcome Outcome
+	message int32 // index of the message in a plain datagram, -1 for none
+}
+
+// item is a message or a gap; one of the two is -1.
+type item struct{ message, gap int32 }
+
+// span is a text in Work.text, before it is a message.
+func (w *Work) slot() (int32, *Message) {
+	n := len(w.messages)
+	if n < cap(w.messages) {
+		w.messages = w.messages[:n+1] // what was parsed into it before keeps its slices
+	} else {
+		w.messages = append(w.messages, Message{})
+	}
+	m := &w.messages[n]
+	parsed := m.SIP
+	*m = Message{SIP: sip.Message{Headers: parsed.Headers[:0], Diags: parsed.Diags[:0]}}
+	return int32(n), m //nolint:gosec // a batch holds some hundred messages
+}
+
+// Reset makes the Work ready for another batch and gives its bytes back.
+func (w *Work) Reset() {
+	w.Batch.Release()
+	w.Last = false
+	w.units = w.units[:0]
+	w.messages = w.messages[:0]
+	w.gaps = w.gaps[:0]
+	w.items = w.items[:0]
+	w.pieces = w.pieces[:0]
+	const keep = 1 << 20 // one huge batch must not be held for ever
+	if cap(w.text) > keep {
+		w.text = nil
+	}
+	w.text = w.text[:0]
+	w.acct = Accounting{}
+}
+
+// Items lists the messages and gaps in the order of the capture; one of the two is nil.
+func (w *Work) Items() iter.Seq2[*Message, *Gap] {
+	return func(yield func(*Message, *Gap) bool) {
+		for _, it := range w.items {
+			if it.gap >= 0 {
+				if !yield(nil, &w.gaps[it.gap]) {
+					return
+				}
+				continue
+			}
+			if m := &w.messages[it.message]; m.SIP.Raw != nil && !yield(m, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Account adds what became of the batch's packets.
+func (w *Work) Account(a *Accounting) { a.add(&w.acct) }
