@@ -1,0 +1,130 @@
+package correlate
+
+import (
+	"iter"
+	"slices"
+	"sync"
+
+	"sipscope/decode"
+)
+
+// Board is where readers look at a running or finished correlation: the newest state of every call by revision.
+// A reader never makes the pipeline wait for longer than one bounded copy takes (boardChunk summaries, or one call).
+// The zero value is ready; give it to Config.Board. It may be read from any goroutine, before, during and after Run.
+type Board struct {
+	mu   sync.Mutex
+	t    *Tracker
+	acct decode.Accounting
+	done bool
+}
+
+// boardChunk is how many summaries one lock lets a reader copy: about 0.1 ms.
+const boardChunk = 512
+
+// Changes appends to dst the newest state of the calls that changed after revision since, oldest change first, at most
+// a chunk of them, and gives the revision to ask from next. It is complete when it appends nothing.
+func (b *Board) Changes(since uint64, dst []Summary) ([]Summary, uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.t == nil {
+		return dst, since
+	}
+	ci := b.t.firstAfter(since)
+	for range boardChunk {
+		if ci == 0 {
+			break
+		}
+		c := b.t.calls.at(ci)
+		dst = append(dst, Summary{})
+		b.t.summary(c, &dst[len(dst)-1])
+		since = c.rev
+		ci = c.newer
+	}
+	return dst, since
+}
+
+// Calls gives the newest state of every call in order of number. The Summary is valid until the next one.
+func (b *Board) Calls() iter.Seq[*Summary] {
+	return func(yield func(*Summary) bool) {
+		chunk := make([]Summary, 0, boardChunk)
+		nums := b.numbers()
+		for len(nums) > 0 {
+			n := min(len(nums), boardChunk)
+			chunk = b.copyOf(nums[:n], chunk[:0])
+			for i := range chunk {
+				if !yield(&chunk[i]) {
+					return
+				}
+			}
+			nums = nums[n:]
+		}
+	}
+}
+
+// numbers lists the calls there are, in order.
+func (b *Board) numbers() []uint32 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.t == nil {
+		return nil
+	}
+	nums := make([]uint32, 0, len(b.t.byNum))
+	for num := range b.t.byNum {
+		nums = append(nums, num)
+	}
+	slices.Sort(nums)
+	return nums
+}
+
+func (b *Board) copyOf(nums []uint32, dst []Summary) []Summary {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, num := range nums {
+		if c := b.t.find(num); c != nil {
+			dst = append(dst, Summary{})
+			b.t.summary(c, &dst[len(dst)-1])
+		}
+	}
+	return dst
+}
+
+// Call copies all that is kept of the call with a number.
+func (b *Board) Call(num uint32) (Call, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.t == nil {
+		return Call{}, false
+	}
+	c := b.t.find(num)
+	if c == nil {
+		return Call{}, false
+	}
+	return b.t.call(c), true
+}
+
+// Totals gives the counts so far.
+func (b *Board) Totals() Totals {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.t == nil {
+		return Totals{}
+	}
+	return b.t.Totals()
+}
+
+// Accounting says what became of every packet so far, and what the limits cost.
+func (b *Board) Accounting() (decode.Accounting, Limited) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.t == nil {
+		return b.acct, Limited{}
+	}
+	return b.acct, b.t.Limited()
+}
+
+// Done reports whether the run that fills the board has ended.
+func (b *Board) Done() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.done
+}

@@ -1,0 +1,273 @@
+package correlate
+
+import (
+	"sipscope/decode"
+	"sipscope/decode/frame"
+	"sipscope/decode/sip"
+)
+
+// callOf finds or makes the call of a message: all that shares a Call-ID. Messages without one are grouped by their
+// pair of addresses, since nothing else holds them together.
+func (t *Tracker) callOf(m *decode.Message) (ci uint32, fresh bool) {
+	id := m.SIP.CallID.Of(m.SIP.Raw)
+	hash := m.Keys.Call
+	if len(id) == 0 {
+		hash = pairHash(m.Src, m.Dst)
+	}
+	head := t.byID.get(hash)
+	for ci := head; ci != 0; {
+		c := t.calls.at(ci)
+		if len(id) > 0 || c.callID() == "" && c.holds(m.Src) {
+			return ci, false // the seeded hash of a Call-ID stands for it: see decode.Keys
+		}
+		ci = c.sameHash
+	}
+	ci, c := t.calls.alloc()
+	t.nextNum++
+	c.num, c.hash, c.sameHash = t.nextNum, hash, head
+	t.byID.set(hash, ci)
+	t.byNum[c.num] = ci
+	t.totals.Calls++
+	if len(id) > 0 {
+		t.totals.CallIDs++
+	}
+	return ci, true
+}
+
+func pairHash(a, b frame.Endpoint) uint64 {
+	return a.Hi ^ b.Hi ^ (a.Lo+uint64(a.Port))*0x9e3779b97f4a7c15 ^ (b.Lo+uint64(b.Port))*0x9e3779b97f4a7c15
+}
+
+func (c *callRec) callID() string { return c.str(c.id) }
+
+func (c *callRec) str(s sip.Span) string { return c.text[s.Off : s.Off+s.Len] }
+
+func (c *callRec) holds(e frame.Endpoint) bool {
+	for i := range c.eps {
+		if c.eps[i] == e {
+			return true
+		}
+	}
+	return false
+}
+
+// maxEndpoints bounds the addresses of one call; a Call-ID that a scanner uses for a whole network stops here, and
+// its later addresses share the last place.
+const maxEndpoints = 1024
+
+// endpoint gives the index of an address in the call; the newest are looked at first.
+func (c *callRec) endpoint(e frame.Endpoint) uint16 {
+	for i := len(c.eps) - 1; i >= 0; i-- {
+		if c.eps[i] == e {
+			return uint16(i) //nolint:gosec // at most maxEndpoints
+		}
+	}
+	if len(c.eps) >= maxEndpoints {
+		return maxEndpoints - 1
+	}
+	if c.eps == nil {
+		c.eps = make([]frame.Endpoint, 0, 3)
+	}
+	c.eps = append(c.eps, e)
+	return uint16(len(c.eps) - 1) //nolint:gosec // at most maxEndpoints
+}
+
+// begin fills a new call from its first message.
+func (t *Tracker) begin(x *seen) {
+	c, m := x.c, x.m
+	s := &m.SIP
+	c.first, c.last = m.Time, m.Time
+	c.pdd, c.setup, c.duration, c.cause = -1, -1, -1, -1
+	c.ev.Request = m.Seq
+	c.bits |= callNoMethods
+	if len(t.headers) > 0 {
+		c.columns = make([]string, len(t.headers))
+	}
+	var buf [512]byte
+	text := buf[:0]
+	add := func(span sip.Span, limit uint32) sip.Span {
+		span.Len = min(span.Len, limit)
+		off := uint32(len(text)) //nolint:gosec // a message is below 4 GiB
+		text = append(text, span.Of(s.Raw)...)
+		return sip.Span{Off: off, Len: span.Len}
+	}
+	c.id = add(s.CallID, s.CallID.Len)
+	address := func(a *sip.Address) addrRec {
+		r := addrRec{display: add(a.Display, maxText), uri: add(a.URI, maxText)}
+		r.user, r.host = inside(a.User, a.URI, r.uri), inside(a.Host, a.URI, r.uri)
+		return r
+	}
+	c.from, c.to = address(&s.From), address(&s.To)
+	c.ruri = add(s.URI, maxText)
+	c.text = string(text)
+	t.cast(x)
+}
+
+// inside moves a span that lies in outer to where outer was copied.
+func inside(s, outer, copied sip.Span) sip.Span {
+	if s.Len == 0 || s.Off < outer.Off || s.Off-outer.Off+s.Len > copied.Len {
+		return sip.Span{}
+	}
+	return sip.Span{Off: copied.Off + s.Off - outer.Off, Len: s.Len}
+}
+
+// cast decides who the caller is: the sender of the first request, or, when only responses were seen, the one that
+// they go to.
+func (t *Tracker) cast(x *seen) {
+	c, s := x.c, &x.m.SIP
+	c.caller, c.callee = x.src, x.dst
+	if !s.Request {
+		c.caller, c.callee = x.dst, x.src
+	}
+	c.callerVias = s.Vias
+	c.fromTag = x.m.Keys.FromTag
+	c.method = x.method
+	if s.Request {
+		c.bits |= callFromReq
+	}
+	if s.Request && x.m.Keys.ToTag != 0 {
+		c.bits |= callInDialog
+	}
+}
+
+// recast lets a better message name the call: any request after ACKs alone, and an INVITE that makes a dialog after
+// anything else.
+func (t *Tracker) recast(x *seen, initialInvite bool) {
+	c := x.c
+	isAck := x.method == uint16(sip.MethodAck)
+	switch {
+	case initialInvite && c.bits&callInvite == 0:
+		inDialog := c.bits & callInDialog
+		if c.messages > 1 {
+			c.bits &^= callInDialog
+			t.cast(x)
+			c.bits |= inDialog
+		}
+		c.bits |= callInvite
+		c.bits &^= callNoMethods
+		c.inviteAt = x.m.Time
+	case c.bits&callNoMethods != 0 && !isAck:
+		c.bits &^= callNoMethods
+		c.method = x.method
+	}
+}
+
+// touch moves the call to the young end of the list of changes.
+func (t *Tracker) touch(ci uint32, c *callRec) {
+	t.rev++
+	c.rev = t.rev
+	if t.newest == ci {
+		return
+	}
+	t.unlink(ci, c)
+	c.older, c.newer = t.newest, 0
+	if t.newest != 0 {
+		t.calls.at(t.newest).newer = ci
+	}
+	t.newest = ci
+	if t.oldest == 0 {
+		t.oldest = ci
+	}
+}
+
+func (t *Tracker) unlink(ci uint32, c *callRec) {
+	if c.older != 0 {
+		t.calls.at(c.older).newer = c.newer
+	}
+	if c.newer != 0 {
+		t.calls.at(c.newer).older = c.older
+	}
+	if t.oldest == ci {
+		t.oldest = c.newer
+	}
+	if t.newest == ci {
+		t.newest = c.older
+	}
+	c.older, c.newer = 0, 0
+}
+
+// evictLook is how far from the oldest an ended call is looked for before one that still runs is evicted.
+const evictLook = 256
+
+// enforce evicts until the limits hold.
+func (t *Tracker) enforce() {
+	for t.calls.live() > t.limits.Calls || t.msgs.live() > t.limits.Messages {
+		victim := t.oldest
+		for ci, i := t.oldest, 0; ci != 0 && i < evictLook; i++ {
+			c := t.calls.at(ci)
+			if c.ended() {
+				victim = ci
+				break
+			}
+			ci = c.newer
+		}
+		if victim == 0 || victim == t.newest {
+			return
+		}
+		t.evict(victim)
+	}
+}
+
+// ended reports whether nothing more is expected of the call.
+func (c *callRec) ended() bool {
+	switch c.state {
+	case StateUnknown, StateCalling, StateRinging, StateAnswered, StatePending, StateSubscribed, StateRegistered:
+		return false
+	default:
+		return true
+	}
+}
+
+func (t *Tracker) evict(ci uint32) {
+	c := t.calls.at(ci)
+	t.limited.EvictedCalls++
+	for mi := c.head; mi != 0; {
+		r := t.msgs.at(mi)
+		for pi := r.more; pi != 0; {
+			next := t.pieces.at(pi).next
+			t.pieces.release(pi)
+			pi = next
+		}
+		next := r.next
+		t.msgs.release(mi)
+		t.limited.EvictedMessages++
+		mi = next
+	}
+	for ti := c.txns; ti != 0; {
+		x := t.txns.at(ti)
+		next := x.next
+		t.byKey.drop(x.key)
+		t.txns.release(ti)
+		ti = next
+	}
+	for di := c.dialogs; di != 0; {
+		next := t.dialogs.at(di).next
+		t.dialogs.release(di)
+		di = next
+	}
+	t.forget(ci, c)
+	delete(t.byNum, c.num)
+	t.unlink(ci, c)
+	t.calls.release(ci)
+}
+
+// forget takes the call out of the index by Call-ID.
+func (t *Tracker) forget(ci uint32, c *callRec) {
+	head := t.byID.get(c.hash)
+	if head == ci {
+		if c.sameHash == 0 {
+			t.byID.drop(c.hash)
+		} else {
+			t.byID.set(c.hash, c.sameHash)
+		}
+		return
+	}
+	for i := head; i != 0; {
+		o := t.calls.at(i)
+		if o.sameHash == ci {
+			o.sameHash = c.sameHash
+			return
+		}
+		i = o.sameHash
+	}
+}

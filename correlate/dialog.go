@@ -1,0 +1,107 @@
+package correlate
+
+import (
+	"sipscope/decode/sip"
+)
+
+// dialogLook is how many dialogs of a call a search passes; a fork makes a handful.
+const dialogLook = 256
+
+// dialog finds or makes the dialog of a message with both tags (RFC 3261 12.1, RFC 6665 4.4.1): a 101-299 of an
+// INVITE, a 2xx of a SUBSCRIBE or REFER and a NOTIFY make one; any other request inside one proves that it exists.
+func (t *Tracker) dialog(x *seen, mi uint32) {
+	k, s := &x.m.Keys, &x.m.SIP
+	if k.FromTag == 0 || k.ToTag == 0 {
+		return
+	}
+	di, d := t.findDialog(x.c, k.FromTag, k.ToTag)
+	if di == 0 {
+		if !makesDialog(s) {
+			return
+		}
+		di, d = t.newDialog(x)
+	}
+	if mi != 0 {
+		t.msgs.at(mi).dialog = di
+	}
+	t.moveDialog(x, d)
+}
+
+func (t *Tracker) findDialog(c *callRec, a, b uint64) (uint32, *dialogRec) {
+	di := c.dialogs
+	for range dialogLook {
+		if di == 0 {
+			break
+		}
+		d := t.dialogs.at(di)
+		if d.fromHash == a && d.toHash == b || d.fromHash == b && d.toHash == a {
+			return di, d
+		}
+		di = d.next
+	}
+	return 0, nil
+}
+
+func makesDialog(s *sip.Message) bool {
+	if s.Request {
+		return s.MethodID != sip.MethodAck && s.MethodID != sip.MethodCancel && s.MethodID != sip.MethodRegister
+	}
+	switch s.CSeqMethodID {
+	case sip.MethodInvite:
+		return s.Status > 100 && s.Status < 300
+	case sip.MethodSubscribe, sip.MethodRefer:
+		return s.Status >= 200 && s.Status < 300
+	default:
+		return false
+	}
+}
+
+func (t *Tracker) newDialog(x *seen) (uint32, *dialogRec) {
+	s := &x.m.SIP
+	di, d := t.dialogs.alloc()
+	*d = dialogRec{
+		fromHash: x.m.Keys.FromTag, toHash: x.m.Keys.ToTag,
+		fromTag: clip(s.From.Tag.Of(s.Raw)), toTag: clip(s.To.Tag.Of(s.Raw)),
+		next: x.c.dialogs, method: x.method, state: DialogEarly,
+	}
+	if s.Request {
+		d.state = DialogConfirmed
+	}
+	x.c.dialogs = di
+	return di, d
+}
+
+func clip(b []byte) string { return string(b[:min(len(b), maxText)]) }
+
+// moveDialog takes the dialog from early to confirmed to ended.
+func (t *Tracker) moveDialog(x *seen, d *dialogRec) {
+	c, s := x.c, &x.m.SIP
+	if s.Request {
+		if s.MethodID == sip.MethodBye {
+			d.state = DialogEnded
+		}
+		return
+	}
+	switch {
+	case s.CSeqMethodID == sip.MethodInvite && s.Status > 100 && s.Status < 200:
+		if !d.early && !d.answered {
+			d.early = true
+			c.early++
+			t.totals.Early++
+		}
+	case s.CSeqMethodID == sip.MethodInvite && s.Status >= 200 && s.Status < 300:
+		if d.state == DialogEarly {
+			d.state = DialogConfirmed
+		}
+		if !d.answered {
+			d.answered = true
+			c.confirmed++
+			t.totals.Confirmed++
+			if d.early {
+				t.totals.EarlyConfirmed++
+			}
+		}
+	case s.Status >= 200 && s.Status < 300 && d.state == DialogEarly:
+		d.state = DialogConfirmed
+	}
+}

@@ -1,0 +1,218 @@
+package correlate_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"sipscope/capture"
+	"sipscope/correlate"
+	"sipscope/decode"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A limit on calls holds at any time, what it evicts is counted, and what is counted adds up.
+func TestLimitsEvictAndCount(t *testing.T) {
+	t.Parallel()
+	packets := callPackets(500)
+	for _, limits := range []correlate.Limits{{Calls: 40}, {Messages: 300}, {Calls: 1}} {
+		board := &correlate.Board{}
+		err := correlate.Run(context.Background(), &memory{packets: packets, batch: 7},
+			correlate.Config{Board: board, Limits: limits})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var calls, messages uint64
+		for s := range board.Calls() {
+			calls++
+			messages += uint64(s.Messages)
+		}
+		_, limited := board.Accounting()
+		total := board.Totals()
+		if limits.Calls > 0 && calls > uint64(limits.Calls) {
+			t.Errorf("%+v: %d calls kept", limits, calls)
+		}
+		if limits.Messages > 0 && messages > uint64(limits.Messages)+7 {
+			t.Errorf("%+v: %d messages kept", limits, messages)
+		}
+		if total.Messages != uint64(len(packets)) {
+			t.Errorf("%+v: %d messages counted of %d", limits, total.Messages, len(packets))
+		}
+		if calls+limited.EvictedCalls != total.Calls {
+			t.Errorf("%+v: %d kept and %d evicted of %d calls", limits, calls, limited.EvictedCalls, total.Calls)
+		}
+		if messages+limited.EvictedMessages != total.Messages {
+			t.Errorf("%+v: %d kept and %d evicted of %d messages", limits, messages, limited.EvictedMessages, total.Messages)
+		}
+	}
+}
+
+// An ended call goes before an older one that still runs.
+func TestEndedCallsGoFirst(t *testing.T) {
+	t.Parallel()
+	packets := callPackets(3)
+	// the first call's INVITE, then the whole of the second, then the third's INVITE
+	var order []capture.Packet
+	for _, i := range []int{0, 1, 4, 7, 10, 13, 16, 19, 2} {
+		order = append(order, packets[i])
+	}
+	board := &correlate.Board{}
+	err := correlate.Run(context.Background(), &memory{packets: order, batch: 1},
+		correlate.Config{Board: board, Limits: correlate.Limits{Calls: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept []string
+	for s := range board.Calls() {
+		kept = append(kept, s.CallID)
+	}
+	if len(kept) != 2 || kept[0] != "call-0@10.0.0.1" || kept[1] != "call-2@10.0.0.1" {
+		t.Errorf("kept %v, want the running calls 0 and 2", kept)
+	}
+}
+
+// A call beyond the limit of messages keeps counting, and still gets its state.
+func TestMessagesPerCall(t *testing.T) {
+	t.Parallel()
+	board := &correlate.Board{}
+	err := correlate.Run(context.Background(), &memory{packets: callPackets(1), batch: 256},
+		correlate.Config{Board: board, Limits: correlate.Limits{MessagesPerCall: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, ok := board.Call(1)
+	if !ok || len(c.Messages) != 2 || c.Summary.Messages != 7 || c.State != correlate.StateCompleted {
+		t.Errorf("%d messages kept of %d, state %s; want 2 of 7, completed", len(c.Messages), c.Summary.Messages, c.State)
+	}
+	if _, limited := board.Accounting(); limited.UnkeptMessages != 5 {
+		t.Errorf("%d messages counted as not kept, want 5", limited.UnkeptMessages)
+	}
+}
+
+// failing gives some packets, then an error.
+type failing struct {
+	memory
+	err error
+}
+
+func (f *failing) Next(ctx context.Context, b *capture.Batch) error {
+	err := f.memory.Next(ctx, b)
+	if errors.Is(err, io.EOF) {
+		return f.err
+	}
+	return err
+}
+
+// An error of the source comes after everything before it was tracked (law 10).
+func TestSourceErrorComesLast(t *testing.T) {
+	t.Parallel()
+	want := errors.New("the wire was cut")
+	board := &correlate.Board{}
+	err := correlate.Run(context.Background(), &failing{memory{callPackets(10), 3}, want}, correlate.Config{Board: board})
+	if !errors.Is(err, want) {
+		t.Errorf("error %v, want %v", err, want)
+	}
+	if n := board.Totals().Messages; n != 70 {
+		t.Errorf("%d messages before the error, want 70", n)
+	}
+	if !board.Done() {
+		t.Error("the board does not know that the run has ended")
+	}
+}
+
+// refusing is a Sink that has enough after n events.
+type refusing struct {
+	n   int
+	err error
+}
+
+func (r *refusing) Event(*correlate.Event) error {
+	if r.n--; r.n < 0 {
+		return r.err
+	}
+	return nil
+}
+
+func TestSinkErrorAndContextEndTheRun(t *testing.T) {
+	t.Parallel()
+	want := errors.New("disk full")
+	err := correlate.Run(context.Background(), &memory{packets: callPackets(200), batch: 4},
+		correlate.Config{Sink: &refusing{50, want}})
+	if !errors.Is(err, want) {
+		t.Errorf("error %v, want %v", err, want)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err = correlate.Run(ctx, &memory{packets: callPackets(200), batch: 4}, correlate.Config{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}
+
+// A reader that follows a run sees every call's last state, whenever it looks.
+func TestBoardChanges(t *testing.T) {
+	t.Parallel()
+	board := &correlate.Board{}
+	done := make(chan map[uint32]correlate.Summary)
+	go func() {
+		latest := map[uint32]correlate.Summary{}
+		var rev uint64
+		for {
+			ended := board.Done()
+			var some []correlate.Summary
+			some, rev = board.Changes(rev, nil)
+			for _, s := range some {
+				latest[s.Num] = s
+			}
+			if ended && len(some) == 0 {
+				done <- latest
+				return
+			}
+		}
+	}()
+	err := correlate.Run(context.Background(), &memory{packets: callPackets(3000), batch: 64}, correlate.Config{Board: board})
+	if err != nil {
+		t.Fatal(err)
+	}
+	latest := <-done
+	if len(latest) != 3000 {
+		t.Fatalf("%d calls seen, want 3000", len(latest))
+	}
+	for num, s := range latest {
+		if s.State != correlate.StateCompleted || s.Messages != 7 {
+			t.Fatalf("call %d: %s with %d messages, want completed with 7", num, s.State, s.Messages)
+		}
+	}
+}
+
+// The hot path of the tracker does not allocate once its tables have grown.
+func TestTrackerAllocations(t *testing.T) {
+	packets := callPackets(400)
+	decoder, streams := decode.NewDecoder(decode.Options{}), decode.NewStreams()
+	var messages []*decode.Message
+	for from := 0; from < len(packets); from += capture.MaxBatch {
+		w := &decode.Work{}
+		w.Batch.Packets = packets[from:min(from+capture.MaxBatch, len(packets))]
+		decoder.Frames(w)
+		streams.Join(w)
+		for m := range w.Items() {
+			messages = append(messages, m)
+		}
+	}
+	tracker := correlate.NewTracker(correlate.Limits{}, nil)
+	for _, m := range messages {
+		tracker.Message(m)
+	}
+	// all of it once more: retransmissions of known calls
+	i := 0
+	if n := testing.AllocsPerRun(len(messages)-1, func() {
+		tracker.Message(messages[i])
+		i++
+	}); n > 0.01 {
+		t.Errorf("%.2f allocations a message of a known call, want none", n)
+	}
+}

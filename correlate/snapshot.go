@@ -1,0 +1,180 @@
+package correlate
+
+import (
+	"slices"
+
+	"sipscope/capture"
+	"sipscope/decode"
+	"sipscope/decode/frame"
+	"sipscope/decode/sip"
+)
+
+// summary copies a call's headline.
+func (t *Tracker) summary(c *callRec, s *Summary) {
+	*s = Summary{
+		Num: c.num, Rev: c.rev, CallID: c.callID(), Method: t.names.name(c.method), State: c.state,
+		First: c.first, Last: c.last, From: c.party(&c.from), To: c.party(&c.to), RURI: c.str(c.ruri),
+		Src: c.eps[c.caller], Dst: c.eps[c.callee],
+		Code: c.code, Reason: c.reason, Cause: c.cause,
+		Messages: c.messages, Retransmissions: c.again, Duplicates: c.duplicates, Transactions: c.transactions,
+		Dialogs: c.confirmed, EarlyDialogs: c.early, Hops: c.nHops, Diags: c.diags,
+		PDD: c.pdd, Setup: c.setup, Duration: c.duration, EndedBy: c.endedBy, Evidence: c.ev,
+		UserAgent: c.userAgent, Server: c.server, Transports: c.transports, Columns: c.columns, Words: c.words,
+		Group: c.group, Relation: c.relation.String(),
+	}
+	if c.bits&callReleased != 0 {
+		s.ReleasedBy = c.eps[c.releasedBy]
+	}
+	if len(t.gaps) > 0 {
+		s.Gaps = uint32(len(t.gapsOf(c))) //nolint:gosec // at most Limits.Gaps
+	}
+	if c.state == StateCancelled && c.bits&callCancel != 0 {
+		s.EndedBy = Caller
+	}
+}
+
+func (c *callRec) party(a *addrRec) Party {
+	return Party{Display: c.str(a.display), User: c.str(a.user), Host: c.str(a.host), URI: c.str(a.uri)}
+}
+
+// gapSlack is how long before its first and after its last message a hole on a call's hop may have held more of it.
+const gapSlack = timerB
+
+// gapsOf gives the holes on the call's hops during its time.
+func (t *Tracker) gapsOf(c *callRec) []decode.Gap {
+	var found []decode.Gap
+	for i := range t.gaps {
+		g := &t.gaps[i]
+		if g.Time < c.first-gapSlack || g.Time > c.last+gapSlack {
+			continue
+		}
+		if c.hasHost(g.Src) && c.hasHost(g.Dst) {
+			found = append(found, *g)
+		}
+	}
+	return found
+}
+
+func (c *callRec) hasHost(e frame.Endpoint) bool {
+	for i := range c.eps {
+		if c.eps[i].SameHost(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// call copies all that is kept of a call.
+func (t *Tracker) call(c *callRec) Call {
+	var out Call
+	t.summary(c, &out.Summary)
+	out.Gaps = t.gapsOf(c)
+	if c.reg != nil {
+		reg := *c.reg
+		reg.Refreshes = max(reg.Refreshes, 0)
+		out.Registration = &reg
+	}
+	v := viewer{t: t, c: c, msg: map[uint32]int{0: -1}, txn: map[uint32]int{0: -1}, dlg: map[uint32]int{0: -1}}
+	i := 0
+	for mi := c.head; mi != 0; mi = t.msgs.at(mi).next {
+		v.msg[mi] = i
+		i++
+	}
+	v.addDialogs(&out)
+	v.addTransactions(&out)
+	v.addMessages(&out)
+	return out
+}
+
+// viewer turns record indices into those of the copy.
+type viewer struct {
+	t             *Tracker
+	c             *callRec
+	msg, txn, dlg map[uint32]int
+}
+
+func (v *viewer) addDialogs(out *Call) {
+	var order []uint32
+	for di := v.c.dialogs; di != 0; di = v.t.dialogs.at(di).next {
+		order = append(order, di)
+	}
+	slices.Reverse(order) // the list is newest first
+	for i, di := range order {
+		d := v.t.dialogs.at(di)
+		v.dlg[di] = i
+		out.Dialogs = append(out.Dialogs, Dialog{
+			CallerTag: d.fromTag, CalleeTag: d.toTag, Method: v.t.names.name(d.method),
+			State: d.state, WasEarly: d.early, Answered: d.answered,
+		})
+	}
+}
+
+func (v *viewer) addTransactions(out *Call) {
+	for ti := v.c.txns; ti != 0; {
+		r := v.t.txns.at(ti)
+		if r.method != uint16(sip.MethodAck) {
+			v.txn[ti] = len(out.Transactions)
+			out.Transactions = append(out.Transactions, Transaction{
+				Method: v.t.names.name(r.method), State: r.state, Status: r.status, CSeq: r.cseq,
+				Src: v.c.eps[r.src], Dst: v.c.eps[r.dst], Request: v.msg[r.req], Final: v.msg[r.final],
+				Ack: v.msg[r.ack], Leg: int(r.leg), Repeats: int(r.again), Initial: r.bits&txnInitial != 0,
+				Caller: r.bits&txnCaller != 0,
+			})
+		} else {
+			v.txn[ti] = -1 // the ACK of a 2xx is in no transaction (RFC 3261 17)
+		}
+		ti = r.next
+	}
+	for ti := v.c.txns; ti != 0; {
+		r := v.t.txns.at(ti)
+		if i := v.txn[ti]; i >= 0 {
+			out.Transactions[i].Cancel = v.txn[r.mate]
+		}
+		ti = r.next
+	}
+}
+
+func (v *viewer) addMessages(out *Call) {
+	t := v.t
+	previous := map[uint32]int64{} // original -> when it was last sent
+	out.Messages = make([]Message, 0, len(v.msg))
+	for mi := v.c.head; mi != 0; {
+		r := t.msgs.at(mi)
+		m := Message{
+			Seq: r.seq, Nth: r.nth, Time: r.time, Src: v.c.eps[r.src], Dst: v.c.eps[r.dst],
+			Transport: r.bits.transport(), Flags: r.bits.flags(), Method: t.names.name(r.method), Status: r.status,
+			CSeq: r.cseq, Txn: v.txn[r.txn], Dialog: v.dlg[r.dialog], Copy: r.bits.copy(), Repeats: v.msg[r.of],
+			SDP: r.bits&bitSDP != 0, Pieces: t.piecesOf(r),
+		}
+		if r.of != 0 {
+			m.Interval = r.time - previous[r.of]
+			previous[r.of] = r.time
+			m.Dialog = v.dlg[t.msgs.at(r.of).dialog]
+		} else {
+			previous[mi] = r.time
+		}
+		out.Messages = append(out.Messages, m)
+		mi = r.next
+	}
+}
+
+func (t *Tracker) piecesOf(r *msgRec) []decode.Piece {
+	if r.more == 0 {
+		return []decode.Piece{{Seq: r.seq, Loc: capture.Loc{Off: r.off, File: r.file}, Len: r.size}}
+	}
+	var out []decode.Piece
+	for pi := r.more; pi != 0; {
+		p := t.pieces.at(pi)
+		out = append(out, decode.Piece{Seq: p.seq, Loc: capture.Loc{Off: p.off, File: p.file}, Len: p.size})
+		pi = p.next
+	}
+	return out
+}
+
+// find gives the record of the call with a number.
+func (t *Tracker) find(num uint32) *callRec {
+	if ci := t.byNum[num]; ci != 0 {
+		return t.calls.at(ci)
+	}
+	return nil
+}

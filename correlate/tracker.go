@@ -1,0 +1,337 @@
+package correlate
+
+import (
+	"math/bits"
+
+	"sipscope/decode"
+	"sipscope/decode/sip"
+)
+
+// Tracker puts messages into transactions, dialogs and calls. It is a plain value without goroutine, clock or lock:
+// the same messages in the same order always give the same archive. Whoever shares it guards it (see Board).
+type Tracker struct {
+	limits  Limits
+	limited Limited
+	headers []string // Config.Headers
+
+	msgs    slab[msgRec]
+	pieces  slab[pieceRec]
+	txns    slab[txnRec]
+	dialogs slab[dialogRec]
+	calls   slab[callRec]
+
+	byID  index // hash of a Call-ID -> newest call with it
+	byNum map[uint32]uint32
+	byKey index // hash of a transaction key and its call -> newest transaction
+
+	names    *methods
+	interned map[string]string
+
+	newest, oldest uint32 // calls in order of change
+	rev            uint64
+	nextNum        uint32
+	now            int64
+
+	noResponse deadlines // requests that wait for a response
+	noFinal    deadlines // INVITEs that wait for a final one
+
+	gaps   []decode.Gap
+	joins  joiner
+	totals Totals
+}
+
+// Totals counts over a whole run; what limits evict stays counted.
+type Totals struct {
+	Messages        uint64
+	CallIDs         uint64 // distinct, empty ones not counted
+	Calls           uint64
+	Retransmissions uint64
+	Duplicates      uint64
+	Gaps            uint64
+	Transactions    map[string]uint64 // by method, with a request seen, ACK not counted
+	Confirmed       uint64            // dialogs with a 2xx of an INVITE
+	Early           uint64            // tag pairs with a 101-199 of an INVITE
+	EarlyConfirmed  uint64            // both
+	txns            []uint64          // by interned method
+}
+
+// NewTracker makes an empty archive. headers are those whose first value each call keeps (Summary.Columns).
+func NewTracker(limits Limits, headers []string) *Tracker {
+	return &Tracker{
+		limits: limits.withDefaults(), headers: headers,
+		byNum: map[uint32]uint32{},
+		names: newMethods(), interned: map[string]string{}, joins: newJoiner(),
+	}
+}
+
+// Verdict says what a message turned out to be.
+type Verdict struct {
+	Call           uint32 // its call's number
+	State          State  // of the call, with this message
+	Retransmission bool
+	Duplicate      bool // the tap saw the frame twice
+	NewCall        bool
+}
+
+// seen is a message on its way into the archive.
+type seen struct {
+	m        *decode.Message
+	c        *callRec
+	ci       uint32
+	src, dst uint16
+	method   uint16 // of the request, or CSeq's
+}
+
+// Message takes the next message. Everything of m is free again afterwards.
+func (t *Tracker) Message(m *decode.Message) Verdict {
+	t.now = max(t.now, m.Time)
+	t.totals.Messages++
+	ci, fresh := t.callOf(m)
+	c := t.calls.at(ci)
+	x := seen{m: m, c: c, ci: ci, src: c.endpoint(m.Src), dst: c.endpoint(m.Dst)}
+	x.method = t.methodOf(&m.SIP)
+	if fresh {
+		t.begin(&x)
+	}
+	t.touch(ci, c)
+	t.count(&x)
+
+	ti := t.transaction(&x)
+	mi, of := t.keep(&x, ti)
+	v := Verdict{Call: c.num, NewCall: fresh}
+	if of == 0 {
+		t.advance(&x, ti, mi)
+	} else if m.Flags&decode.TapDuplicate != 0 {
+		v.Duplicate = true
+		c.duplicates++
+		t.totals.Duplicates++
+	} else {
+		v.Retransmission = true
+		c.again++
+		t.txns.at(ti).again++
+		t.totals.Retransmissions++
+	}
+	t.decide(c)
+	v.State = c.state
+	if of == 0 {
+		t.join(&x, fresh)
+	}
+	t.enforce()
+	return v
+}
+
+func (t *Tracker) methodOf(s *sip.Message) uint16 {
+	if s.Request {
+		return t.names.id(s.MethodID, s.Method.Of(s.Raw))
+	}
+	return t.names.id(s.CSeqMethodID, s.CSeqMethod.Of(s.Raw))
+}
+
+// count adds the message to its call's figures.
+func (t *Tracker) count(x *seen) {
+	c, m := x.c, x.m
+	c.messages++
+	c.last = max(c.last, m.Time)
+	c.diags += uint32(len(m.SIP.Diags)) //nolint:gosec // bounded by the parser
+	c.transports |= 1 << m.Transport
+	c.words |= m.Words
+	c.hop(x.src, x.dst)
+	for i, name := range t.headers {
+		if c.columns[i] == "" {
+			if v, ok := m.SIP.Get(name); ok {
+				c.columns[i] = string(v)
+			}
+		}
+	}
+	if c.server == "" && !m.SIP.Request && !m.SIP.UserAgent.Empty() {
+		c.server = t.intern(m.SIP.UserAgent.Of(m.SIP.Raw))
+	}
+	if c.userAgent == "" && m.SIP.Request && !m.SIP.UserAgent.Empty() {
+		c.userAgent = t.intern(m.SIP.UserAgent.Of(m.SIP.Raw))
+	}
+}
+
+// hop counts distinct pairs of hosts; the sixth and later ones are told apart by their last place only.
+func (c *callRec) hop(src, dst uint16) {
+	a, b := min(src, dst), max(src, dst)
+	pair := uint32(a)<<16 | uint32(b) + 1
+	n := min(int(c.nHops), len(c.hops))
+	for i := range n {
+		if c.hops[i] == pair {
+			return
+		}
+	}
+	for i := range n {
+		p := c.hops[i]
+		e, f := c.eps[p>>16], c.eps[p&0xffff-1]
+		if e.SameHost(c.eps[a]) && f.SameHost(c.eps[b]) || e.SameHost(c.eps[b]) && f.SameHost(c.eps[a]) {
+			return
+		}
+	}
+	if n < len(c.hops) {
+		c.hops[n] = pair
+	} else {
+		if c.hops[n-1] == pair {
+			return
+		}
+		c.hops[n-1] = pair
+	}
+	c.nHops++
+}
+
+// keep records the message and finds out whether it repeats an earlier one of its transaction: the same message on
+// the same hop (law 4). It returns the record's index and that of the original, 0 when it is new.
+func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
+	c, m := x.c, x.m
+	of = t.original(x, ti)
+	if int(c.kept) >= t.limits.MessagesPerCall {
+		t.limited.UnkeptMessages++
+		if of != 0 {
+			t.markDuplicate(m, t.msgs.at(of))
+		}
+		return 0, of
+	}
+	mi, r := t.msgs.alloc()
+	*r = msgRec{
+		time: m.Time, seq: m.Seq, sig: uint32(m.Keys.Sig), cseq: m.SIP.CSeq, //nolint:gosec // low half wanted
+		src: x.src, dst: x.dst, method: x.method, status: m.SIP.Status, nth: m.Nth, ipid: m.IPID, txn: ti, of: of,
+	}
+	if of != 0 {
+		o := t.msgs.at(of)
+		t.markDuplicate(m, o)
+		o.last = mi
+	}
+	r.bits = msgBits(m.Flags) | msgBits(m.Transport)<<transportShift
+	if m.HasIPID {
+		r.bits |= bitIPID
+	}
+	if hasSDP(&m.SIP) {
+		r.bits |= bitSDP
+	}
+	t.keepPieces(r, m.Pieces)
+	if ti != 0 {
+		x := t.txns.at(ti)
+		r.bits |= msgBits(min(x.leg, 255)) << copyShift
+		if of == 0 {
+			r.prev, x.chain = x.chain, mi
+		}
+	}
+	if c.tail == 0 {
+		c.head = mi
+	} else {
+		t.msgs.at(c.tail).next = mi
+	}
+	c.tail = mi
+	c.kept++
+	return mi, of
+}
+
+// original finds the message that x repeats.
+func (t *Tracker) original(x *seen, ti uint32) uint32 {
+	if ti == 0 {
+		return 0
+	}
+	sig := uint32(x.m.Keys.Sig) //nolint:gosec // low half wanted
+	mi := t.txns.at(ti).chain
+	for range chainLook {
+		if mi == 0 {
+			return 0
+		}
+		r := t.msgs.at(mi)
+		if r.sig == sig && r.src == x.src && r.dst == x.dst && r.status == x.m.SIP.Status && r.method == x.method {
+			return mi
+		}
+		mi = r.prev
+	}
+	return 0
+}
+
+// markDuplicate tells the tap's second sight of a frame from a retransmission: same IP id, at once (law 4).
+func (t *Tracker) markDuplicate(m *decode.Message, original *msgRec) {
+	last := original
+	if original.last != 0 {
+		last = t.msgs.at(original.last)
+	}
+	sameID := m.HasIPID == (last.bits&bitIPID != 0) && m.IPID == last.ipid
+	if sameID && m.Time-last.time <= dupAge && m.Transport == decode.UDP {
+		m.Flags |= decode.TapDuplicate
+	}
+}
+
+func (t *Tracker) keepPieces(r *msgRec, pieces []decode.Piece) {
+	if len(pieces) == 0 {
+		return
+	}
+	r.off, r.size, r.file = pieces[0].Loc.Off, pieces[0].Len, pieces[0].Loc.File
+	if len(pieces) == 1 && pieces[0].Seq == r.seq {
+		return
+	}
+	// the first piece's frame differs from the completing one: keep the whole list, the first included
+	next := uint32(0)
+	for i := len(pieces) - 1; i >= 0; i-- {
+		p := &pieces[i]
+		pi, rec := t.pieces.alloc()
+		*rec = pieceRec{seq: p.Seq, off: p.Loc.Off, size: p.Len, file: p.Loc.File, next: next}
+		next = pi
+	}
+	r.more = next
+}
+
+// hasSDP reports whether the body is, or holds, a session description.
+func hasSDP(s *sip.Message) bool {
+	if s.Body.Empty() {
+		return false
+	}
+	_, ok := s.SDP()
+	return ok
+}
+
+// maxInterned bounds the shared texts (user agents, reason phrases): real traffic has a few hundred.
+const maxInterned = 8192
+
+// maxText bounds a text that a list shows, so that a 60 KiB header costs its message, not every list.
+const maxText = 512
+
+func (t *Tracker) intern(b []byte) string {
+	b = b[:min(len(b), maxText)]
+	if s, ok := t.interned[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if len(t.interned) < maxInterned {
+		t.interned[s] = s
+	}
+	return s
+}
+
+// Totals gives the counts so far.
+func (t *Tracker) Totals() Totals {
+	n := t.totals
+	n.Transactions = map[string]uint64{}
+	for i, v := range n.txns {
+		if v > 0 {
+			n.Transactions[t.names.name(uint16(i))] = v //nolint:gosec // at most maxMethods
+		}
+	}
+	n.txns = nil
+	return n
+}
+
+// Limited gives what the limits have cost so far.
+func (t *Tracker) Limited() Limited { return t.limited }
+
+// Gap takes a hole in a stream or a datagram.
+func (t *Tracker) Gap(g *decode.Gap) {
+	t.now = max(t.now, g.Time)
+	t.totals.Gaps++
+	if len(t.gaps) >= t.limits.Gaps {
+		t.limited.UnkeptGaps++
+		return
+	}
+	t.gaps = append(t.gaps, *g)
+}
+
+// hashCall folds a call's index into a transaction key, so that keys need no Call-ID of their own.
+func hashCall(key uint64, ci uint32) uint64 {
+	return bits.RotateLeft64(key, 17) ^ uint64(ci)*0x9e3779b97f4a7c15
+}
