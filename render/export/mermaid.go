@@ -1,0 +1,143 @@
+package export
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"sipscope/render/ladder"
+	"sipscope/render/text"
+)
+
+// WriteMermaid writes a ladder as a Mermaid sequenceDiagram: requests with solid arrows, responses with dashed ones,
+// margins as notes. Every character of the wire that has a meaning in Mermaid or HTML becomes an entity.
+func WriteMermaid(w io.Writer, l *ladder.Ladder) error {
+	o := output{w: w}
+	o.buf = append(o.buf, "sequenceDiagram\n"...)
+	for i := range l.Calls {
+		c := &l.Calls[i]
+		o.line("%% call ", strconv.FormatUint(uint64(c.Num), 10), ", Call-ID ", text.CleanASCII(c.CallID))
+	}
+	for i := range l.Columns {
+		c := &l.Columns[i]
+		name := escapeMermaid(c.Name())
+		if c.Label != "" && c.Address != "" {
+			name += "<br/>" + escapeMermaid(c.Address)
+		}
+		o.line("    participant ", participant(i), " as ", name)
+	}
+	for i := range l.Rows {
+		o.mermaidRow(&l.Rows[i], len(l.Columns))
+		if !o.flushAt(flushSize) {
+			return o.err
+		}
+	}
+	o.flushAt(0)
+	return o.err
+}
+
+func (o *output) line(parts ...string) {
+	for _, p := range parts {
+		o.buf = append(o.buf, p...)
+	}
+	o.buf = append(o.buf, '\n')
+}
+
+func participant(col int) string { return "p" + strconv.Itoa(col+1) }
+
+func (o *output) mermaidRow(r *ladder.Row, columns int) {
+	if columns == 0 {
+		return
+	}
+	inside := r.From >= 0 && r.To >= 0 && r.From < columns && r.To < columns
+	if r.Kind != ladder.Arrow || !inside {
+		o.mermaidNote(r, inside, columns)
+		return
+	}
+	arrow := "->>"
+	if r.Response {
+		arrow = "-->>"
+	}
+	label := r.Label
+	if r.SDP != "" {
+		label += " " + r.SDP
+	}
+	if r.Count > 1 {
+		label += " ×" + strconv.Itoa(r.Count)
+	}
+	if r.Hops > 1 {
+		label += " (" + strconv.Itoa(r.Hops) + " hops)"
+	}
+	o.line("    ", participant(r.From), arrow, participant(r.To), ": ", escapeMermaid(label))
+	notes := make([]string, 0, len(r.Notes)+2)
+	if n := r.RepeatNote(); n != "" {
+		notes = append(notes, escapeMermaid(n))
+	}
+	for _, group := range [...][]string{r.Notes, r.Media} {
+		for _, n := range group {
+			notes = append(notes, escapeMermaid(n))
+		}
+	}
+	if len(notes) > 0 {
+		o.line("    Note right of ", participant(max(r.From, r.To)), ": ", strings.Join(notes, "<br/>"))
+	}
+}
+
+// mermaidNote writes what is no arrow over the participants that it concerns, or over all.
+func (o *output) mermaidNote(r *ladder.Row, inside bool, columns int) {
+	if r.Label == "" {
+		return
+	}
+	from, to := 0, columns-1
+	if inside {
+		from, to = min(r.From, r.To), max(r.From, r.To)
+	}
+	over := participant(from)
+	if to > from {
+		over += "," + participant(to)
+	}
+	o.line("    Note over ", over, ": ", escapeMermaid(r.Label))
+}
+
+// escapeMermaid makes a text of the wire safe: letters, digits and a few marks stay, the rest become #NN; entities,
+// which Mermaid decodes after it has parsed the diagram. Its own keyword "end" loses its first letter to an entity.
+func escapeMermaid(s string) string {
+	s = text.Clean(s)
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case (r == 'e' || r == 'E') && isEnd(s, i):
+			entity(&b, r)
+		case r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'),
+			strings.ContainsRune(" .,_/()@+=-*×", r),
+			r >= 0x80 && (unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)):
+			b.WriteRune(r)
+		default:
+			entity(&b, r)
+		}
+	}
+	if b.Len() == 0 {
+		return "-"
+	}
+	return b.String()
+}
+
+// isEnd reports whether the word "end" stands alone at i.
+func isEnd(s string, i int) bool {
+	const word = "end"
+	if len(s)-i < len(word) || !strings.EqualFold(s[i:i+len(word)], word) {
+		return false
+	}
+	return (i == 0 || !alnum(s[i-1])) && (i+len(word) == len(s) || !alnum(s[i+len(word)]))
+}
+
+func alnum(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+}
+
+func entity(b *strings.Builder, r rune) {
+	b.WriteByte('#')
+	b.WriteString(strconv.Itoa(int(r)))
+	b.WriteByte(';')
+}
