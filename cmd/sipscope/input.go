@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"sipscope/capture"
+	"sipscope/correlate"
+	"sipscope/correlate/query"
+	"sipscope/decode/sip"
+	"sipscope/render/text"
+)
+
+// input is what the commands share: which captures to read and which calls of them to take.
+type input struct {
+	io         stdio
+	files      []string // -I
+	workers    int
+	filter     string
+	ignoreCase bool
+	invert     bool
+	callsOnly  bool
+	maxCalls   int
+	quiet      bool
+}
+
+// flags adds the flags that say what to read.
+func (in *input) flags(f *pflag.FlagSet) {
+	f.StringArrayVarP(&in.files, "input", "I", nil, "capture to read (repeatable; also as plain arguments, - for standard input)")
+	f.IntVarP(&in.workers, "jobs", "j", 0, "decoding workers (default: one a core)")
+	f.IntVar(&in.maxCalls, "max-calls", 0, "calls to keep in memory; the oldest ended ones go first")
+	f.BoolVarP(&in.quiet, "quiet", "q", false, "no progress on stderr")
+}
+
+// filterFlags adds the flags that choose calls.
+func (in *input) filterFlags(f *pflag.FlagSet) {
+	f.StringVarP(&in.filter, "filter", "F", "", "keep calls for which this holds (see: sipscope help filters)")
+	f.BoolVarP(&in.ignoreCase, "ignore-case", "i", false, "text search ignores case")
+	f.BoolVarP(&in.invert, "invert", "v", false, "keep calls for which the filter does not hold")
+	f.BoolVarP(&in.callsOnly, "calls", "c", false, "only calls made with INVITE")
+}
+
+// paths gives all captures named, and an error when there is none.
+func (in *input) paths(cmd *cobra.Command, args []string) ([]string, error) {
+	paths := append(append([]string(nil), in.files...), args...)
+	if len(paths) == 0 {
+		return nil, usagef("try: sipscope "+cmd.Name()+" trace.pcap", "no capture named")
+	}
+	return paths, nil
+}
+
+// archive is a capture that was read: the board holds its calls, files the way back to its bytes.
+type archive struct {
+	files *capture.Files
+	board *correlate.Board
+	query *query.Query
+	in    *input
+	cols  []string // headers collected for each call, Summary.Columns
+	err   error    // damage: reported after the output
+}
+
+func (a *archive) close() { _ = a.files.Close() }
+
+// wants says what a command needs beyond calls.
+type wants struct {
+	headers []string // collected for each call
+	again   bool     // texts or frames will be read again
+	sink    correlate.Sink
+}
+
+// gcPercent trades a little collection work for a small heap: records hold few pointers, so marking is cheap and the
+// heap may be kept within a quarter of what lives.
+const gcPercent = 25
+
+// read runs the pipeline over the captures.
+func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w wants) (*archive, error) {
+	paths, err := in.paths(cmd, args)
+	if err != nil {
+		return nil, err
+	}
+	q, err := in.compile()
+	if err != nil {
+		return nil, err
+	}
+	headers := append(append([]string(nil), w.headers...), q.Headers()...)
+	q.Bind(headers)
+	debug.SetGCPercent(gcPercent)
+	files, err := capture.Open(paths, capture.Options{Spool: w.again})
+	if err != nil {
+		return nil, usageError{err: err}
+	}
+	a := &archive{files: files, board: &correlate.Board{}, query: q, in: in, cols: headers}
+	stop := in.progress(files, a.board)
+	err = correlate.Run(ctx, files, correlate.Config{
+		Workers: in.workers, Headers: headers, Words: q.Words(), IgnoreCase: in.ignoreCase,
+		Limits: correlate.Limits{Calls: in.maxCalls}, Board: a.board, Sink: w.sink,
+	})
+	stop()
+	if err != nil && !errors.Is(err, capture.ErrDamaged) {
+		a.close()
+		return nil, err
+	}
+	a.err = err
+	return a, nil
+}
+
+func (in *input) compile() (*query.Query, error) {
+	q, err := query.Compile(in.filter, query.Options{IgnoreCase: in.ignoreCase, Invert: in.invert})
+	if err != nil {
+		return nil, usagef("see: sipscope help filters", "filter: %w", err)
+	}
+	return q, nil
+}
+
+// match reports whether the call is one that the user asked for.
+func (a *archive) match(s *correlate.Summary) bool {
+	if a.in.callsOnly && s.Method != sip.MethodInvite.String() {
+		return false
+	}
+	return a.query.Match(s)
+}
+
+// progressAfter is how long a run may take before it shows progress on a terminal.
+const progressAfter = 700 * time.Millisecond
+
+// progress shows how far the reading is, on stderr when that is a terminal, until the returned function is called.
+func (in *input) progress(files *capture.Files, board *correlate.Board) (stop func()) {
+	if in.quiet || !term.IsTerminal(int(in.io.err.Fd())) {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(progressAfter / 3)
+		defer tick.Stop()
+		start, shown := time.Now(), false
+		for {
+			select {
+			case <-done:
+				if shown {
+					fmt.Fprint(in.io.err, "\r\x1b[K")
+				}
+				return
+			case now := <-tick.C:
+				if now.Sub(start) < progressAfter {
+					continue
+				}
+				shown = true
+				acct, _ := board.Accounting()
+				percent := ""
+				if size := files.Size(); size > 0 {
+					percent = fmt.Sprintf(" %d %%", min(100, files.Offset()*100/size))
+				}
+				fmt.Fprintf(in.io.err, "\r\x1b[Kreading%s, %d packets, %d calls", percent, acct.Packets, board.Totals().Calls)
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+// terminalWidth is the terminal's width in cells, 0 when the output is no terminal.
+func (in *input) terminalWidth() int {
+	fd := int(in.io.out.Fd())
+	if !term.IsTerminal(fd) {
+		return 0
+	}
+	w, _, err := term.GetSize(fd)
+	if err != nil {
+		return 80
+	}
+	return w
+}
+
+// oneLine makes an error message safe for a terminal: it may quote what a file holds.
+func oneLine(s string) string { return text.Clean(strings.TrimSpace(s)) }

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sipscope/correlate/query"
+)
+
+// newRoot builds the command tree.
+func newRoot(io stdio) *cobra.Command {
+	list := newLs(io)
+	root := &cobra.Command{
+		Use:   "sipscope [FILE...]",
+		Short: "See SIP: calls and ladder diagrams from packet captures",
+		Long: `sipscope reads packet captures, finds the SIP in them on any port, and shows its calls.
+
+  sipscope trace.pcap                     the list of calls
+  sipscope flow trace.pcap --call 1       one call as a ladder
+  sipscope show trace.pcap --call 1       its messages
+  sipscope stats trace.pcap               figures over all calls
+  sipscope export trace.pcap --call 1 -o call.pcap
+
+Captures are pcap or pcapng, plain, gzip or zstd, by content; - is standard input; several are merged by packet time.
+A call is named by its number in the list, its Call-ID, or a unique beginning of it.
+
+Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was read as far as it goes.`,
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && !cmd.Flags().Changed("input") {
+				return cmd.Help()
+			}
+			return list.RunE(cmd, args)
+		},
+	}
+	root.Flags().AddFlagSet(list.Flags())
+	root.SetIn(io.in)
+	root.SetOut(io.out)
+	root.SetErr(io.err)
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(list, newFlow(io), newShow(io), newStats(io), newExport(io), filtersTopic(), columnsTopic())
+	return root
+}
+
+func flagError(cmd *cobra.Command, err error) error {
+	return usagef("try: "+cmd.CommandPath()+" --help", "%w", err)
+}
+
+// filtersTopic is "sipscope help filters".
+func filtersTopic() *cobra.Command {
+	var b strings.Builder
+	b.WriteString(query.Help())
+	b.WriteString("\nFields:\n")
+	for _, f := range query.Fields() {
+		fmt.Fprintf(&b, "  %-16s %-9s %s\n", f.Name, f.Type, f.Text)
+	}
+	return &cobra.Command{Use: "filters", Short: "The filter language and its fields", Long: b.String()}
+}
+
+// columnsTopic is "sipscope help columns".
+func columnsTopic() *cobra.Command {
+	var b strings.Builder
+	b.WriteString("Columns of the call list, for --columns and --sort (-NAME sorts downwards):\n\n")
+	for _, c := range columns() {
+		fmt.Fprintf(&b, "  %-16s %s\n", c.name, c.text)
+	}
+	fmt.Fprintf(&b, "  %-16s first value of any header in the call, e.g. header.X-Account-ID\n", headerPrefix+"NAME")
+	fmt.Fprintf(&b, "\nDefault: %s\n", defaultColumns)
+	return &cobra.Command{Use: "columns", Short: "The columns of the call list", Long: b.String()}
+}
