@@ -59,11 +59,9 @@ func makesDialog(s *sip.Message) bool {
 func (t *Tracker) newDialog(x *seen) (uint32, *dialogRec) {
 	s := &x.m.SIP
 	di, d := t.dialogs.alloc()
-	*d = dialogRec{
-		fromHash: x.m.Keys.FromTag, toHash: x.m.Keys.ToTag,
-		fromTag: clip(s.From.Tag.Of(s.Raw)), toTag: clip(s.To.Tag.Of(s.Raw)),
-		next: x.c.dialogs, method: x.method, state: DialogEarly,
-	}
+	d.fromHash, d.toHash = x.m.Keys.FromTag, x.m.Keys.ToTag
+	d.fromTag, d.toTag = clip(s.From.Tag.Of(s.Raw)), clip(s.To.Tag.Of(s.Raw))
+	d.next, d.method, d.state = x.c.dialogs, x.method, DialogEarly
 	if s.Request {
 		d.state = DialogConfirmed
 	}

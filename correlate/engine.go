@@ -111,7 +111,8 @@ type pipeline struct {
 	decoder   *decode.Decoder
 	streams   *decode.Streams
 	tracker   *Tracker
-	sourceErr error // written by read before it closes toJoin, read after all stages ended
+	warmed    uint64 // see Tracker.Warm
+	sourceErr error  // written by read before it closes toJoin, read after all stages ended
 
 	free                           chan *job
 	frames, texts, toJoin, toTrack chan *job
@@ -230,6 +231,7 @@ func (p *pipeline) trackBatch(w *decode.Work) error {
 	p.board.mu.Lock()
 	defer p.board.mu.Unlock()
 	p.tracker.Advance(w.Batch.Now)
+	p.warmed += p.tracker.Warm(w)
 	for m, g := range w.Items() {
 		e := Event{Message: m, Gap: g}
 		if m != nil {

@@ -295,14 +295,14 @@ func (t *Tracker) finalAtCaller(x *seen, r *txnRec) {
 	c, s, m := x.c, &x.m.SIP, x.m
 	if s.CSeqMethodID != sip.MethodInvite || c.bits&callInvite == 0 {
 		if t.txns.at(c.deciding) == r {
-			c.ev.Final = m.Seq
+			t.final(x)
 		}
 		return
 	}
 	if s.Status < 300 {
 		if c.ev.Answer == 0 {
 			c.ev.Answer, c.answerAt = m.Seq, m.Time
-			c.ev.Final = m.Seq
+			t.final(x)
 			if c.inviteAt != 0 {
 				c.setup = m.Time - c.inviteAt
 			}
@@ -312,9 +312,15 @@ func (t *Tracker) finalAtCaller(x *seen, r *txnRec) {
 		return
 	}
 	if t.txns.at(c.deciding) == r {
-		c.ev.Final = m.Seq
+		t.final(x)
 		c.endedBy = t.refuser(x, r)
 	}
+}
+
+// final notes the response that decides the call's state.
+func (t *Tracker) final(x *seen) {
+	x.c.ev.Final = x.m.Seq
+	x.c.reason = t.intern(x.m.SIP.Reason.Of(x.m.SIP.Raw))
 }
 
 func (t *Tracker) setDuration(c *callRec) {

@@ -93,7 +93,16 @@ func identityColumns() []column {
 		word("reason", "REASON", "reason phrase of the final status", func(s *correlate.Summary) string { return s.Reason }),
 		word("callid", "CALL-ID", "Call-ID", func(s *correlate.Summary) string { return s.CallID }),
 		word("transport", "TRANSPORT", "UDP, TCP, ...", transports),
-		numeric("group", "GROUP", "lowest number of the calls joined with it", func(s *correlate.Summary) uint32 { return s.Group }),
+		{
+			name: "group", title: "GROUP", text: "lowest number of the calls joined with it", right: true,
+			cell: func(s *correlate.Summary) string {
+				if s.Group == 0 {
+					return ""
+				}
+				return strconv.FormatUint(uint64(s.Group), 10)
+			},
+			order: byNum(func(s *correlate.Summary) uint32 { return s.Group }),
+		},
 		word("relation", "RELATION", "how it was joined", func(s *correlate.Summary) string { return s.Relation }),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"time"
@@ -77,9 +78,41 @@ type wants struct {
 	sink    correlate.Sink
 }
 
-// gcPercent trades a little collection work for a small heap: records hold few pointers, so marking is cheap and the
-// heap may be kept within a quarter of what lives.
-const gcPercent = 25
+// The heap is kept within a quarter of what lives once that is much; a small heap may double, which saves most of the
+// collections of a short run. Records hold few pointers, so marking is cheap.
+const (
+	gcLarge   = 25
+	gcSmall   = 100
+	smallHeap = 48 << 20 // bytes that live
+	gcLook    = 20 * time.Millisecond
+)
+
+// tuneHeap starts with the percentage for a small heap and changes to the other when the heap has grown, once.
+func tuneHeap() (stop func()) {
+	debug.SetGCPercent(gcSmall)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(gcLook)
+		defer tick.Stop()
+		sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				if metrics.Read(sample); sample[0].Value.Uint64() > smallHeap {
+					debug.SetGCPercent(gcLarge)
+					return
+				}
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
 
 // read runs the pipeline over the captures.
 func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w wants) (*archive, error) {
@@ -93,7 +126,7 @@ func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w 
 	}
 	headers := append(append([]string(nil), w.headers...), q.Headers()...)
 	q.Bind(headers)
-	debug.SetGCPercent(gcPercent)
+	defer tuneHeap()()
 	files, err := capture.Open(paths, capture.Options{Spool: w.again})
 	if err != nil {
 		return nil, usageError{err: err}

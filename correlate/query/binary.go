@@ -217,8 +217,12 @@ func (r *resolver) matches(x *ast.BinaryNode) *Error {
 	if r.fold {
 		text = "(?i)" + text
 	}
-	if message := checkPattern(text); message != "" {
+	size, message := checkPattern(text)
+	if message != "" {
 		return wrong(pattern, "", "%s", message)
+	}
+	if r.steps += size; r.steps > maxPattern {
+		return wrong(pattern, "", "the patterns are too large: more than %d steps", maxPattern)
 	}
 	put(&x.Right, &ast.StringNode{Value: text})
 	return r.node(&x.Left)

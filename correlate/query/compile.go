@@ -36,7 +36,9 @@ func (q *Query) compile(s *scanned, opts Options) (failed *Error) {
 	tree, err := parser.ParseWithConfig(s.mangled(), cfg)
 	if err != nil {
 		e := fromLibrary(q.source, err)
-		e.Hint = quoteHint(q.source)
+		if e.Hint == "" {
+			e.Hint = quoteHint(q.source)
+		}
 		return e
 	}
 	r := newResolver(q, s, opts)
@@ -122,6 +124,10 @@ func fromLibrary(src string, err error) *Error {
 	end := utf8.RuneCountInString(src)
 	if strings.Contains(e.Message, "token EOF") {
 		e.Message, e.Column = "the end comes too early", end
+	}
+	if strings.Contains(e.Message, "maximum allowed nodes") {
+		e.Message = "the filter has too many parts"
+		e.Hint = fmt.Sprintf("at most %d names, constants and operators", maxNodes)
 	}
 	e.Column = max(0, min(e.Column, end))
 	e.Message = reword(e.Message)

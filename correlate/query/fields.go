@@ -160,7 +160,8 @@ func identityFields() []field {
 		state,
 		{
 			Field: Field{
-				Name: "answered", Type: typeBool, Text: "a 2xx answered the INVITE", Example: `answered && duration < 3`,
+				Name: "answered", Type: typeBool, Text: "a 2xx answered the INVITE",
+				Example: `answered && duration < 3`,
 			},
 			value: func(_ *Query, s *correlate.Summary, old any) any {
 				return renew(s.State == correlate.StateAnswered || s.State == correlate.StateCompleted, old)

@@ -120,14 +120,24 @@ func (q *Query) Match(s *correlate.Summary) bool {
 	}
 }
 
-// run evaluates the program. It cannot fail with the operators that resolve lets through; should it nevertheless, the
-// call does not match, inverted or not.
+// run evaluates the program with a runner that no other goroutine has.
 func (q *Query) run(s *correlate.Summary) bool {
 	r, ok := q.runners.Get().(*runner)
 	if !ok {
-		r = &runner{env: make(map[string]any, len(q.slots)), last: make([]any, len(q.slots))}
+		r = q.newRunner()
 	}
-	defer q.runners.Put(r)
+	holds := q.evaluate(r, s)
+	q.runners.Put(r)
+	return holds
+}
+
+func (q *Query) newRunner() *runner {
+	return &runner{env: make(map[string]any, len(q.slots)), last: make([]any, len(q.slots))}
+}
+
+// evaluate cannot fail with the operators that the resolver lets through; should it nevertheless, the call does not
+// match, inverted or not.
+func (q *Query) evaluate(r *runner, s *correlate.Summary) bool {
 	for i := range q.slots {
 		if v := q.slots[i].value(q, s, r.last[i]); v != nil {
 			r.last[i] = v

@@ -18,6 +18,7 @@ type resolver struct {
 	table    map[string]field
 	zero     map[string]any    // the environment's types, by slot name
 	seen     map[ast.Node]bool // nodes with operands, to find one that is used twice
+	steps    int               // size of all patterns
 	fold     bool              // Options.IgnoreCase
 }
 

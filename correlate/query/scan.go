@@ -80,6 +80,11 @@ func (s *scanned) inWord(i int) bool {
 	return isWord(before) || before == '.' && s.at(i-2) != '.'
 }
 
+// isDot reports whether a single dot stands at i: two make a range.
+func (s *scanned) isDot(i int) bool {
+	return s.source[i] == '.' && s.at(i+1) != '.' && s.at(i-1) != '.'
+}
+
 // quoted skips a quoted text. An apostrophe within a word opens none: see scan.
 func (s *scanned) quoted(i int) int {
 	quote, from := s.source[i], i
@@ -101,7 +106,7 @@ func (s *scanned) quoted(i int) int {
 // word reads a name, a number or an operator in letters, and notes what needs a stand-in.
 func (s *scanned) word(i, words int) int {
 	end := i
-	for end < len(s.source) && (isWord(s.source[end]) || s.source[end] == '.' && s.at(end+1) != '.' && s.at(end-1) != '.') {
+	for end < len(s.source) && (isWord(s.source[end]) || s.isDot(end)) {
 		end++
 	}
 	text := string(s.source[i:end])

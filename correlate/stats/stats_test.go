@@ -70,7 +70,10 @@ func TestMessages(t *testing.T) {
 	}
 	got := c.Result(Totals{
 		Packets: 20, Outcomes: map[string]uint64{"sip": 13, "other": 7, "held": 0}, CallIDs: 4,
-		Transactions: map[string]uint64{"INVITE": 1}, InviteDialogs: InviteDialogs{Confirmed: 1, EarlySeen: 2, EarlyNeverConfirmed: 1},
+		Transactions: map[string]uint64{"INVITE": 1}, InviteDialogs: InviteDialogs{
+			Confirmed: 1, EarlySeen: 2,
+			EarlyNeverConfirmed: 1,
+		},
 	})
 	want := Result{
 		Packets: 20, Outcomes: map[string]uint64{"sip": 13, "other": 7}, Malformed: map[string]uint64{},
@@ -78,8 +81,9 @@ func TestMessages(t *testing.T) {
 		SIPMessages: 13, Requests: map[string]uint64{"INVITE": 3, "invite": 1, "FOO": 2},
 		Responses:  map[string]uint64{"0": 1, "100": 1, "200": 2, "699": 1, "700": 1, "1234": 1},
 		Classes:    map[string]uint64{"1xx": 1, "2xx": 2, "6xx": 1, "other": 3},
-		Transports: map[string]uint64{"UDP": 11, "TCP": 1, "WSS": 1}, Retransmitted: 1, Retransmit: 0.076923, Duplicates: 1,
-		CallIDs: 4, Transactions: map[string]uint64{"INVITE": 1},
+		Transports: map[string]uint64{"UDP": 11, "TCP": 1, "WSS": 1}, Retransmitted: 1, Retransmit: 0.076923,
+		Duplicates: 1,
+		CallIDs:    4, Transactions: map[string]uint64{"INVITE": 1},
 		InviteDialogs: InviteDialogs{Confirmed: 1, EarlySeen: 2, EarlyNeverConfirmed: 1},
 		States:        States{Invite: map[string]uint64{}, Other: map[string]uint64{}},
 		Hosts:         []Ranked{{"10.0.0.2", 13}, {"10.0.0.1", 12}, {"10.0.0.3", 1}},
@@ -105,9 +109,10 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"packets":0,"outcomes":{},"malformed":{},` +
-		`"streams":{"datagrams_given_up":0,"gaps":0,"evicted":0,"overlaps":0},"seconds":0,"messages_per_second_peak":0,"sip_messages":0,` +
-		`"requests_by_method":{},"responses_by_status":{},"responses_by_class":{},"transports":{},"retransmissions":0,` +
-		`"retransmission_rate":0,"duplicates":0,"call_ids":0,"transactions_by_method":{},` +
+		`"streams":{"datagrams_given_up":0,"gaps":0,"evicted":0,"overlaps":0},` +
+		`"seconds":0,"messages_per_second_peak":0,"sip_messages":0,` +
+		`"requests_by_method":{},"responses_by_status":{},"responses_by_class":{},"transports":{},` +
+		`"retransmissions":0,"retransmission_rate":0,"duplicates":0,"call_ids":0,"transactions_by_method":{},` +
 		`"invite_dialogs":{"confirmed":0,"early_seen":0,"early_never_confirmed":0},"states":{"invite":{},"other":{}},` +
 		`"attempts":{"calls":0,"answered":0,"pending":0,"recoverable":0,"seizures":0,"asr_percent":null,` +
 		`"seer_percent":null,"ner_percent":null},"pdd_ms":null,"setup_ms":null,"duration_ms":null,` +
@@ -124,10 +129,12 @@ func TestNewTotals(t *testing.T) {
 	acct := decode.Accounting{Packets: 9}
 	acct.Outcomes[decode.OutcomeSIP], acct.Outcomes[decode.OutcomeMalformed], acct.Malformed[1] = 6, 3, 3
 	acct.Streams = decode.StreamLimits{Datagrams: 1, Gaps: 2, Evicted: 3, Overlaps: 4}
-	got := NewTotals(acct, correlate.Totals{CallIDs: 5, Confirmed: 2, Early: 4, EarlyConfirmed: 1}, correlate.Limited{UnkeptGaps: 1})
+	got := NewTotals(acct, correlate.Totals{CallIDs: 5, Confirmed: 2, Early: 4, EarlyConfirmed: 1},
+		correlate.Limited{UnkeptGaps: 1})
 	want := Totals{
-		Packets: 9, Outcomes: map[string]uint64{"sip": 6, "malformed": 3}, Malformed: map[string]uint64{frame.Reason(1).String(): 3},
-		CallIDs: 5, InviteDialogs: InviteDialogs{Confirmed: 2, EarlySeen: 4, EarlyNeverConfirmed: 3},
+		Packets: 9, Outcomes: map[string]uint64{"sip": 6, "malformed": 3},
+		Malformed: map[string]uint64{frame.Reason(1).String(): 3},
+		CallIDs:   5, InviteDialogs: InviteDialogs{Confirmed: 2, EarlySeen: 4, EarlyNeverConfirmed: 3},
 		Streams: Streams{Datagrams: 1, Gaps: 2, Evicted: 3, Overlaps: 4}, Limited: correlate.Limited{UnkeptGaps: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -181,7 +188,8 @@ func TestCalls(t *testing.T) {
 	got := c.Result(Totals{})
 	if diff := cmp.Diff(States{
 		Invite: map[string]uint64{
-			"completed": 1, "answered": 1, "busy": 2, "declined": 1, "cancelled": 1, "failed": 3, "not_found": 1, "timed_out": 1,
+			"completed": 1, "answered": 1, "busy": 2, "declined": 1, "cancelled": 1, "failed": 3, "not_found": 1,
+			"timed_out":  1,
 			"challenged": 1, "redirected": 1, "ringing": 1, "calling": 1, "unknown": 1,
 		},
 		Other: map[string]uint64{"succeeded": 1, "terminated": 1},
@@ -191,7 +199,8 @@ func TestCalls(t *testing.T) {
 	percent := func(v float64) *float64 { return &v }
 	// 16 calls, 3 pending, 3 recoverable: 10 seizures; 2 answered, 4 user, 1 cancelled
 	if diff := cmp.Diff(Attempts{
-		Calls: 16, Answered: 2, Pending: 3, Recoverable: 3, Seizures: 10, ASR: percent(20), SEER: percent(60), NER: percent(70),
+		Calls: 16, Answered: 2, Pending: 3, Recoverable: 3, Seizures: 10, ASR: percent(20), SEER: percent(60),
+		NER: percent(70),
 	}, got.Attempts); diff != "" {
 		t.Errorf("attempts (-want +got)\n%s", diff)
 	}
@@ -223,13 +232,22 @@ func TestActivity(t *testing.T) {
 		calls []*correlate.Summary
 		want  uint64
 	}{
-		"none":          {nil, 0},
-		"one":           {[]*correlate.Summary{summary(correlate.StateFailed, 503, 0, 0)}, 1},
-		"one by one":    {[]*correlate.Summary{summary(correlate.StateFailed, 503, 0, 2), summary(correlate.StateFailed, 503, 2, 2)}, 1},
-		"overlapping":   {[]*correlate.Summary{summary(correlate.StateFailed, 503, 0, 3), summary(correlate.StateFailed, 503, 2, 2)}, 2},
-		"up at the end": {[]*correlate.Summary{summary(correlate.StateAnswered, 200, 0, 1), summary(correlate.StateFailed, 503, 9, 2)}, 2},
-		"bye counts":    {[]*correlate.Summary{completed, summary(correlate.StateFailed, 503, 10, 2)}, 1},
-		"not INVITE":    {[]*correlate.Summary{{Method: "OPTIONS"}, {Method: "OPTIONS"}}, 0},
+		"none": {nil, 0},
+		"one":  {[]*correlate.Summary{summary(correlate.StateFailed, 503, 0, 0)}, 1},
+		"one by one": {[]*correlate.Summary{
+			summary(correlate.StateFailed, 503, 0, 2),
+			summary(correlate.StateFailed, 503, 2, 2),
+		}, 1},
+		"overlapping": {[]*correlate.Summary{
+			summary(correlate.StateFailed, 503, 0, 3),
+			summary(correlate.StateFailed, 503, 2, 2),
+		}, 2},
+		"up at the end": {[]*correlate.Summary{
+			summary(correlate.StateAnswered, 200, 0, 1),
+			summary(correlate.StateFailed, 503, 9, 2),
+		}, 2},
+		"bye counts": {[]*correlate.Summary{completed, summary(correlate.StateFailed, 503, 10, 2)}, 1},
+		"not INVITE": {[]*correlate.Summary{{Method: "OPTIONS"}, {Method: "OPTIONS"}}, 0},
 	} {
 		var c Collector
 		for _, s := range tt.calls {
@@ -336,7 +354,10 @@ func TestHistogram(t *testing.T) {
 			t.Fatalf("%s: no histogram", name)
 		}
 		got := d.result()
-		for percent, v := range map[int]float64{0: got.Min, 50: got.P50, 90: got.P90, 95: got.P95, 99: got.P99, 100: got.Max} {
+		for percent, v := range map[int]float64{
+			0: got.Min, 50: got.P50, 90: got.P90, 95: got.P95, 99: got.P99,
+			100: got.Max,
+		} {
 			rank := max((len(all)*percent+99)/100, 1)
 			want := float64(all[rank-1]) / 1e6
 			if diff := v - want; diff > want*0.004+0.001 || -diff > want*0.004+0.001 {

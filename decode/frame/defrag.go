@@ -264,27 +264,36 @@ func (g *group) add(p *Packet, at Piece, now int64) verdict {
 		from: int(p.FragOffset), size: min(len(p.Payload)+int(p.Missing), maxDatagram), data: p.Payload, at: at,
 	}
 	n.at.Len = uint32(len(p.Payload)) //nolint:gosec // within a frame
-	contradicts := false
-	if !p.MoreFrags {
-		if g.total < 0 {
-			contradicts = g.close(n.end())
-		} else if g.total != n.end() {
-			contradicts = true
-		}
-	}
-	if g.total >= 0 && n.end() > g.total {
-		contradicts = true
-		n = n.slice(min(n.from, g.total), g.total)
-	}
+	beyond := g.fit(&n, !p.MoreFrags)
 	fresh, same := g.insert(n)
 	switch {
-	case contradicts || !same || fresh > 0 && fresh < n.size:
+	case beyond || !same || fresh > 0 && fresh < n.size:
 		return overlapped
 	case fresh == 0 && n.size > 0:
 		return repeated
 	default:
 		return added
 	}
+}
+
+// fit makes a fragment and the length of the whole agree; last says that the fragment tells the length. It reports
+// whether they did not.
+func (g *group) fit(n *part, last bool) (beyond bool) {
+	switch {
+	case last && g.total < 0:
+		beyond = g.close(n.end())
+	case last:
+		beyond = n.end() != g.total
+	}
+	switch {
+	case g.total < 0 || n.end() <= g.total:
+		return beyond
+	case n.from >= g.total:
+		*n = part{from: g.total, at: n.at}
+	default:
+		*n = n.slice(n.from, g.total)
+	}
+	return true
 }
 
 // close fixes the length of the whole. It reports whether parts reach beyond, and cuts them.

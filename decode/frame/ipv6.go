@@ -38,7 +38,7 @@ func (d *decoder) ip6(at int) Result {
 func (d *decoder) extensions(b []byte, next byte, at int) Result {
 	for range maxExtensions {
 		d.out.Proto = next
-		size := 0
+		var size int
 		switch next {
 		case extHopByHop, extRouting, extDestination, extMobility, extHIP, extShim6:
 			if len(b) < 8 {

@@ -173,7 +173,7 @@ func (p *parser) addressURI(a *Address, from, to int) {
 	u := splitURI(p.raw, from, to)
 	a.URI = sp(from, to)
 	a.Scheme, a.User, a.Host, a.Port = u.scheme, u.user, u.host, u.port
-	if u.odd {
+	if u.odd && from < to {
 		p.diag(DiagHost, a.URI)
 	}
 }
@@ -197,22 +197,29 @@ func (p *parser) addressParams(a *Address, i, to int, list bool) int {
 	s := &p.params
 	s.reset(raw, i, to, list)
 	for s.next() {
-		switch s.name.Len {
-		case 3:
-			if a.Tag.Empty() && equalFold(s.name.Of(raw), "tag") {
-				a.Tag = s.value
-			}
-		case 7:
-			if v := s.value.Of(raw); equalFold(s.name.Of(raw), "expires") && (digits(v) < 0 || digits(v) > maxSeconds) {
-				p.diag(DiagNumber, s.value)
-			}
-		}
+		p.addressParam(a, s)
 	}
 	a.Params = sp(i, backBlanks(raw, i, s.i))
 	if s.empty {
 		p.diag(DiagParams, a.Params)
 	}
 	return s.i
+}
+
+// addressParam takes a parameter that matters. Of two tags the first counts.
+func (p *parser) addressParam(a *Address, s *paramScan) {
+	switch name := s.name.Of(p.raw); len(name) {
+	case len("tag"):
+		if a.Tag.Empty() && equalFold(name, "tag") {
+			a.Tag = s.value
+		}
+	case len("expires"):
+		if equalFold(name, "expires") {
+			if n := digits(s.value.Of(p.raw)); n < 0 || n > maxSeconds {
+				p.diag(DiagNumber, s.value)
+			}
+		}
+	}
 }
 
 // junk skips what stands between a URI and its parameters.

@@ -92,7 +92,7 @@ func (m *Message) AllVias() iter.Seq[Via] {
 		var params paramScan
 		for s := range m.spans(HeaderVia) {
 			var v Via
-			parseVia(m.Raw, int(s.Off), int(s.Off+s.Len), &v, &params)
+			parseVia(m.Raw, s, &v, &params)
 			if !yield(v) {
 				return
 			}

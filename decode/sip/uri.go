@@ -105,12 +105,15 @@ func (h *hostPort) read(raw []byte, i, to int) int {
 
 // reference reads an IPv6 reference in its brackets (RFC 5118 4.1).
 func (h *hostPort) reference(raw []byte, i, to int) int {
-	n := bytes.IndexByte(raw[i:to], ']')
-	if n < 0 {
-		h.host, h.odd = sp(i, to), true
-		return to
+	end := i + 1
+	for end < to && (classes[raw[end]]&classHost != 0 || raw[end] == ':') {
+		end++
 	}
-	end := i + n + 1
+	if end == to || raw[end] != ']' {
+		h.host, h.odd = sp(i, end), true
+		return end
+	}
+	end++
 	h.host = sp(i, end)
 	h.odd = !plausibleIPv6(raw[i+1 : end-1])
 	if colon := skipBlanks(raw, end, to); colon < to && raw[colon] == ':' {
@@ -119,15 +122,19 @@ func (h *hostPort) reference(raw []byte, i, to int) int {
 	return end
 }
 
-// readPort reads the port after the colon at i.
-func (h *hostPort) readPort(raw []byte, i, to int) int {
-	i = skipBlanks(raw, i+1, to)
-	end, n := i, 0
+// readPort reads the port after a colon.
+func (h *hostPort) readPort(raw []byte, colon, to int) int {
+	from := skipBlanks(raw, colon+1, to)
+	end, n := from, 0
 	for end < to && isDigit(raw[end]) {
 		n = min(n*10+int(raw[end]-'0'), 1<<16)
 		end++
 	}
-	if n > 65535 || end == i {
+	if end == from {
+		h.odd = true
+		return colon + 1
+	}
+	if n > 65535 {
 		h.odd = true
 		return end
 	}

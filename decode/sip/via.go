@@ -6,30 +6,41 @@ import "bytes"
 func (p *parser) vias(from, to int) {
 	m := p.m
 	p.mark(HeaderVia)
-	if m.Vias == 0 && from < to {
-		m.Vias++
-		end, empty, ok := parseVia(p.raw, from, to, &m.Via, &p.params)
-		if !ok {
-			p.diag(DiagVia, sp(from, end))
-		}
-		if empty {
-			p.diag(DiagParams, sp(from, end))
-		}
-		from = end + 1
-	} else if from == to {
+	if from == to || p.raw[from] == ',' {
 		p.diag(DiagVia, sp(from, to))
+		for from < to && (p.raw[from] == ',' || isBlank(p.raw[from])) {
+			from++
+		}
 	}
-	m.Vias += p.countValues(from, to, m.Vias)
+	if m.Vias > 0 || from == to {
+		m.Vias += p.countValues(from, to, m.Vias)
+		return
+	}
+	end := to
+	if bytes.IndexByte(p.raw[from:to], ',') >= 0 {
+		end = nextComma(p.raw, from, to)
+		m.Vias = p.countValues(end, to, 1)
+	}
+	m.Vias++
+	top := sp(from, backBlanks(p.raw, from, end))
+	empty, ok := parseVia(p.raw, top, &m.Via, &p.params)
+	if !ok {
+		p.diag(DiagVia, top)
+	}
+	if empty {
+		p.diag(DiagParams, top)
+	}
 }
 
-// parseVia reads "SIP / 2.0 / UDP host : port ;params" (RFC 3261 20.42), with blanks wherever the grammar allows
-// them, and gives where it ends: at the comma before the next value, or at to. empty says that a parameter is.
-func parseVia(raw []byte, from, to int, v *Via, s *paramScan) (end int, empty, ok bool) {
-	i, ok := viaProtocol(raw, from, to)
+// parseVia reads one "SIP / 2.0 / UDP host : port ;params" (RFC 3261 20.42), with blanks wherever the grammar allows
+// them. empty says that a parameter is.
+func parseVia(raw []byte, in Span, v *Via, s *paramScan) (empty, ok bool) {
+	to := int(in.Off + in.Len)
+	i, ok := viaProtocol(raw, int(in.Off), to)
 	if !ok {
-		return nextComma(raw, from, to), false, false
+		return false, false
 	}
-	end = i + run(raw[i:to], classToken)
+	end := i + run(raw[i:to], classToken)
 	v.Transport = sp(i, end)
 	i = skipBlanks(raw, end, to)
 	var h hostPort
@@ -40,18 +51,16 @@ func parseVia(raw []byte, from, to int, v *Via, s *paramScan) (end int, empty, o
 	if end < to && raw[end] != ';' {
 		end = skipBlanks(raw, end, to)
 	}
-	if end < to && raw[end] != ';' && raw[end] != ',' {
+	if end < to && raw[end] != ';' {
 		ok = false
-		for end < to && raw[end] != ';' && raw[end] != ',' {
-			end++
-		}
+		end = i + nextSemicolon(raw[i:to])
 		v.SentBy = sp(i, backBlanks(raw, i, end))
 	}
-	s.reset(raw, end, to, true)
+	s.reset(raw, end, to, false)
 	for s.next() {
 		v.param(raw, s)
 	}
-	return s.i, s.empty, ok
+	return s.empty, ok
 }
 
 // viaProtocol skips "SIP/2.0/" and says whether it is there.
@@ -60,8 +69,8 @@ func viaProtocol(raw []byte, i, to int) (transport int, ok bool) {
 		return i + 8, true
 	}
 	for range 2 { // protocol name and version
-		n := bytes.IndexByte(raw[i:min(to, i+64)], '/')
-		if n < 0 {
+		n := bytes.IndexAny(raw[i:min(to, i+64)], "/,;")
+		if n < 0 || raw[i+n] != '/' {
 			return i, false
 		}
 		i = skipBlanks(raw, i+n+1, to)

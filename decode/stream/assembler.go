@@ -130,15 +130,8 @@ func (a *Assembler) reset(f *flow, seq uint32) {
 
 // data takes a segment's payload, which begins at seq.
 func (a *Assembler) data(f *flow, s *Segment, seq uint32) Fate {
-	if f.ignored && !f.wake(s.Payload) {
+	if !f.admit(s.Payload, seq) {
 		return NotSIP
-	}
-	if !f.known {
-		if foreign(s.Payload) {
-			f.ignored = true
-			return NotSIP
-		}
-		f.next, f.first, f.known, f.midway, f.confirm = seq, seq, true, true, true
 	}
 	ahead, size := distance(f.next, seq), len(s.Payload)
 	if far := a.limits.MaxDistance; ahead > far || -ahead > far || f.loose && ahead > 0 {
@@ -168,6 +161,22 @@ func (a *Assembler) data(f *flow, s *Segment, seq uint32) Fate {
 	fate := a.take(f, &n)
 	a.drain(f, s.Time)
 	return fate
+}
+
+// admit reports whether a payload is worth looking at, and begins the direction with it if it is the first.
+func (f *flow) admit(b []byte, seq uint32) bool {
+	if f.ignored && !f.wake(b) {
+		return false
+	}
+	if f.known {
+		return true
+	}
+	if foreign(b) {
+		f.ignored = true
+		return false
+	}
+	f.next, f.first, f.known, f.midway, f.confirm = seq, seq, true, true, true
+	return true
 }
 
 // jump goes on at seq, far from where the direction was: another connection on the same addresses whose SYN was not
@@ -336,7 +345,7 @@ func (a *Assembler) skipHole(f *flow, now int64) {
 	a.finish(f, missed)
 	a.gap(f, missing)
 	f.next = f.held[0].seq
-	f.framer.state, f.framer.confirm, f.framer.scanned = boundary, true, 0
+	f.state, f.confirm, f.scanned = boundary, true, 0
 	a.drain(f, now)
 }
 

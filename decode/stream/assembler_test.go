@@ -148,7 +148,7 @@ func TestAssembler(t *testing.T) {
 		{name: "loss in a body", steps: []step{
 			{seq: 10, text: inv[:size(inv)-50], want: Partial}, {seq: 10 + size(inv), text: opt, want: Held},
 		}, want: nil, end: []string{
-			strings.Replace(head(inv), fmt.Sprint(len(inv)), fmt.Sprint(len(inv)-50), 1) + " truncated", gap(50),
+			fmt.Sprintf("%s (%d) truncated", invite, len(inv)-50), gap(50),
 			head(opt) + " after-gap",
 		}},
 		{name: "loss in a head", steps: []step{

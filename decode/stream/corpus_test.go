@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -72,6 +73,11 @@ func read(t *testing.T, path string) *reading {
 		t.Skipf("%s is not there: the captures of others are not part of the project", path)
 	}
 	defer file.Close()
+	var head [24]byte // pcapgo knows link types below 256 only
+	if _, err = file.ReadAt(head[:], 0); err != nil {
+		t.Fatal(err)
+	}
+	link := binary.LittleEndian.Uint16(head[20:])
 	r, err := pcapgo.NewReader(file)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +97,7 @@ func read(t *testing.T, path string) *reading {
 		}
 		now = ci.Timestamp.UnixNano()
 		at := frame.Piece{Seq: seq}
-		result := frame.Decode(capture.LinkType(r.LinkType()), data, uint32(ci.Length), &p)
+		result := frame.Decode(capture.LinkType(link), data, uint32(ci.Length), &p)
 		at.Loc = capture.Loc{Off: int64(p.PayloadOff)}
 		at.Len = uint32(len(p.Payload))
 		pieces := []frame.Piece{at}
@@ -120,7 +126,8 @@ func TestCaptures(t *testing.T) {
 	t.Parallel()
 	names := []string{
 		"peers/tcp_loss.pcap", "peers/tcp_stream.pcap", "peers/ip_fragments_v4.pcap", "peers/ip_frag_missing_v4.pcap",
-		"edge/tcpmulti.pcap", "edge/tcpooo.pcap", "edge/tcpretx.pcap", "edge/big12k.pcap", "edge/crlfka.pcap",
+		"peers/sll2_any_proxyA.pcap", "peers/sll_cooked_proxyA.pcap", "peers/enc_vlan.pcap", "peers/ipv6_udp.pcap",
+		"edge/qinq.pcap", "edge/tcpmulti.pcap", "edge/tcpooo.pcap", "edge/tcpretx.pcap", "edge/big12k.pcap", "edge/crlfka.pcap",
 		"negbie__heplify/sip_ipv4_tcp_retrans.pcap", "aboutsip__pkts/fragmented_tcp_sip.pcap", "rfc4475/rfc4475-tcp.pcap",
 		"OISF__suricata-verify/sip-tcp.pcap", "OISF__suricata-verify/sip-method-tcp__sip-tcp.pcap",
 		"OISF__suricata-verify/sip-tcp-pattern-matching__sip.pcap",
@@ -158,5 +165,15 @@ func TestCaptures(t *testing.T) {
 				t.Errorf("%d fates for %d segments", sum, got.segments)
 			}
 		})
+	}
+}
+
+// TestTortureMessages reads the 49 messages of RFC 4475 as they come over TCP. One states a Content-Length of 9999 and
+// stays truncated (3.1.2.2 forbids to guess).
+func TestTortureMessages(t *testing.T) {
+	t.Parallel()
+	got := read(t, filepath.Join(shared, "rfc4475/rfc4475-tcp.pcap"))
+	if got.tcp != 48 || got.truncated != 1 {
+		t.Errorf("%d messages and %d truncated, want 48 and 1", got.tcp, got.truncated)
 	}
 }

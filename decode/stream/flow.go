@@ -55,7 +55,6 @@ type flow struct {
 	untold Gap // not told as long as nobody knows whether this is SIP; without Src for none
 
 	due           int64 // 0 while it waits for nothing
-	since         int64 // when it began to wait
 	waits         bool
 	sooner, later *flow // in Assembler.timed
 	charged       int   // its part of Assembler.bytes

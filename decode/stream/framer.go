@@ -45,6 +45,7 @@ type framer struct {
 	sip      bool // a message was seen
 	pending  bool // buf begins with a message that is whole unless later bytes tell otherwise
 
+	edge    bool  // in search: buf begins at the beginning of a line
 	scanned int   // bytes from the message's start, or buf's, in which what is looked for is not
 	head    int   // of the message: start line to empty line
 	length  int64 // Content-Length, -1 when later bytes must tell where the body ends
@@ -92,11 +93,9 @@ func (w *work) start(e end) bool {
 	}
 	m := sip.StartLine(b)
 	if m == sip.Matched && w.f.confirm {
-		m = sip.NeedMore
-		if nl := bytes.IndexByte(b, '\n'); nl >= 0 {
-			m = headerLine(b[nl+1:], false)
-		} else if len(b) > maxReason {
-			m = sip.NoMatch
+		m = lineBehind(b, false)
+		if !knownStart(b) {
+			m = sip.NoMatch // the search is stricter with such
 		}
 	}
 	switch {
@@ -119,14 +118,15 @@ func (w *work) begin() {
 // lost says that w.at is no place where a message begins.
 func (w *work) lost() {
 	f := &w.f.framer
-	f.state, f.scanned, f.pending = search, 0, false
+	f.state, f.scanned, f.pending, f.edge = search, 0, false, false
 }
 
 // search looks for a start line further on.
 func (w *work) search() bool {
 	f := &w.f.framer
 	b := w.b[w.at:]
-	found := find(b, 0, f.scanned, len(b), false)
+	r := region{b: b, edge: f.edge}
+	found := r.find(f.scanned, len(b), false)
 	keep := found.at
 	switch found.match {
 	case sip.Matched:
@@ -139,6 +139,9 @@ func (w *work) search() bool {
 	case sip.NoMatch:
 		keep = tail(b, 0, len(b))
 		f.scanned = max(0, len(b)-keep-len(version)+1)
+	}
+	if keep > 0 {
+		f.edge = control(b[keep-1])
 	}
 	w.skip(keep)
 	return false
@@ -171,7 +174,7 @@ func (w *work) header(e end) bool {
 	case st == sip.HeadComplete || len(b) > w.a.limits.Head:
 		w.a.Counters.Heads++
 		w.lost()
-		w.skip(1)
+		w.skip(1 + max(0, bytes.IndexByte(b[:w.a.limits.Head], '\n')))
 		return true
 	case e == cut && bytes.Count(b, []byte("\n")) >= 2:
 		w.emit(len(b), true)
@@ -210,15 +213,22 @@ func (w *work) body(e end) bool {
 		return w.whole(b, size, undecided, e)
 	}
 	f.pending = f.length < 0
+	return w.part(len(b), e)
+}
+
+// part decides on a message of which size bytes are there, and not all.
+func (w *work) part(size int, e end) bool {
+	f := &w.f.framer
 	switch {
 	case f.cand > 0 && e >= closed:
 		return w.emit(f.cand, false)
 	case e >= closed:
-		return w.emit(len(b), f.length >= 0 || e > closed)
+		return w.emit(size, f.length >= 0 || e > closed)
 	case e == settle && f.pending:
-		return w.emit(len(b), false)
+		return w.emit(size, false)
+	default:
+		return false
 	}
-	return false
 }
 
 // seek looks for the start of another message in a body that is said to end at size. undecided reports that one may
@@ -230,7 +240,8 @@ func (w *work) seek(b []byte, size int, stated bool) (undecided bool) {
 	}
 	to := min(len(b), size)
 	from := max(f.head, f.scanned)
-	found := find(b, f.head, from, to, true)
+	r := region{b: b, lo: f.head, edge: true}
+	found := r.find(from, to, true)
 	switch found.match {
 	case sip.Matched:
 		if !stated || !trusted(contentType(b[:f.head])) {
@@ -279,10 +290,7 @@ func (w *work) straddle(b []byte, line, size int, e end) bool {
 	next := b[size+sip.SkipCRLF(b[size:]):]
 	m := sip.StartLine(b[line:])
 	if m == sip.Matched {
-		m = sip.NeedMore
-		if nl := bytes.IndexByte(b[line:], '\n'); nl >= 0 {
-			m = headerLine(b[line+nl+1:], true)
-		}
+		m = lineBehind(b[line:], true)
 	}
 	switch {
 	case sip.StartLine(next) == sip.Matched && knownStart(next):

@@ -16,6 +16,7 @@ const (
 	keepTail    = 2100 // bytes kept so that a start line can straddle two segments: more than maxDistance and a method
 	maxName     = 64   // bytes of a header's name
 	maxReason   = 2048 // bytes of a status line
+	maxLine     = 8192 // bytes of a start line where a message is expected
 )
 
 // finding is where a start line was found.
@@ -24,17 +25,24 @@ type finding struct {
 	at    int // of the start line when Matched; of its version when NeedMore
 }
 
-// find looks in b[lo:] for a start line whose version stands at from or behind it, and before to. Nothing before lo is
-// looked at; lo counts as the beginning of a line. With known, the header line that follows must be one that
-// sip.LookupHeader knows.
-func find(b []byte, lo, from, to int, known bool) finding {
+// region is the bytes in which a start line is looked for.
+type region struct {
+	b    []byte
+	lo   int  // nothing before it is looked at
+	edge bool // lo is the beginning of a line; otherwise nobody knows what is before it
+}
+
+// find looks for a start line whose version stands at from or behind it, and before to. With known, the header line that
+// follows must be one that sip.LookupHeader knows.
+func (r *region) find(from, to int, known bool) finding {
+	b := r.b
 	for from < to {
 		i := bytes.Index(b[from:min(len(b), to+len(version)-1)], []byte(version))
 		if i < 0 {
 			return finding{}
 		}
 		i += from
-		at, end, m := startAt(b, i, lo)
+		at, end, m := r.startAt(i)
 		if m == sip.Matched {
 			m = headerLine(b[end:], known)
 		}
@@ -51,30 +59,34 @@ func find(b []byte, lo, from, to int, known bool) finding {
 }
 
 // startAt reads the start line around the version at i: where it begins and where the next line does.
-func startAt(b []byte, i, lo int) (at, next int, m sip.Match) {
+func (r *region) startAt(i int) (at, next int, m sip.Match) {
+	b, lo := r.b, r.lo
 	if i-3 < lo || b[i-3]|0x20 != 's' || b[i-2]|0x20 != 'i' || b[i-1]|0x20 != 'p' {
 		return 0, 0, sip.NoMatch
 	}
-	j := i + len(version)
-	for j < len(b) && (b[j] == ' ' || b[j] == '\t') {
-		j++
-	}
-	switch {
+	j := skipBlanks(b, i+len(version))
+	switch rest := b[j:]; {
 	case j-i > maxName:
 		return 0, 0, sip.NoMatch
-	case j == len(b):
+	case len(rest) == 0 || len(rest) == 1 && rest[0] == '\r':
 		return 0, 0, sip.NeedMore
-	case b[j] == '\r' && j+1 == len(b):
-		return 0, 0, sip.NeedMore
-	case b[j] == '\n':
-		return request(b, i-3, lo, j+1)
-	case b[j] == '\r' && b[j+1] == '\n':
-		return request(b, i-3, lo, j+2)
+	case rest[0] == '\n':
+		return r.request(i-3, j+1)
+	case rest[0] == '\r' && rest[1] == '\n':
+		return r.request(i-3, j+2)
 	case j > i+len(version):
 		return status(b, i-3, lo, j)
 	default:
 		return 0, 0, sip.NoMatch
 	}
+}
+
+// skipBlanks gives the offset of the first byte from i on that is no blank, but looks at few.
+func skipBlanks(b []byte, i int) int {
+	for end := min(len(b), i+2*maxName); i < end && (b[i] == ' ' || b[i] == '\t'); {
+		i++
+	}
+	return i
 }
 
 // status reads a status line that begins at "at"; its code is at j.
@@ -102,8 +114,8 @@ func status(b []byte, at, lo, j int) (start, next int, m sip.Match) {
 }
 
 // request reads a request line backwards from its version at v: blanks, URI, blanks, method.
-func request(b []byte, v, lo, next int) (start, nextLine int, m sip.Match) {
-	lo = max(lo, v-maxDistance)
+func (r *region) request(v, next int) (start, nextLine int, m sip.Match) {
+	b, lo := r.b, max(r.lo, v-maxDistance)
 	i := backBlanks(b, v, lo)
 	uri := i
 	for i > lo && b[i-1] > ' ' {
@@ -130,7 +142,7 @@ func request(b []byte, v, lo, next int) (start, nextLine int, m sip.Match) {
 	if n := knownSuffix(token); n > 0 { // the end of a body, then the method
 		return method - n, next, sip.Matched
 	}
-	if at == lo || b[at-1] < ' ' && b[at-1] != '\t' {
+	if at == r.lo && (r.edge || !cutMethod(token)) || at > r.lo && control(b[at-1]) {
 		return at, next, sip.Matched
 	}
 	return 0, 0, sip.NoMatch
@@ -153,6 +165,19 @@ func knownSuffix(token []byte) int {
 	return 0
 }
 
+// cutMethod reports whether a token is the rest of a known method: what comes after a gap, or first, may begin anywhere.
+func cutMethod(token []byte) bool {
+	if sip.LookupMethod(token) != sip.MethodUnknown {
+		return false // INFO is no rest, whatever ends with it
+	}
+	for id := sip.MethodInvite; id <= sip.MethodUpdate; id++ {
+		if bytes.HasSuffix([]byte(id.String()), token) {
+			return true
+		}
+	}
+	return false
+}
+
 // isToken reports whether c may stand in a token (RFC 3261 25.1).
 func isToken(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
@@ -165,19 +190,33 @@ func headerLine(b []byte, known bool) sip.Match {
 	for n < len(b) && n <= maxName && isToken(b[n]) {
 		n++
 	}
-	i := n
-	for i < len(b) && i <= 2*maxName && (b[i] == ' ' || b[i] == '\t') {
-		i++
-	}
+	i := skipBlanks(b, n)
 	switch {
-	case i == len(b) && (n > 0 || len(b) == 0):
+	case len(b) == 0:
 		return sip.NeedMore
-	case n == 0 || n > maxName || b[i] != ':':
+	case n == 0 || n > maxName:
+		return sip.NoMatch
+	case i == len(b):
+		return sip.NeedMore
+	case b[i] != ':':
 		return sip.NoMatch
 	case known && sip.LookupHeader(b[:n]) == sip.HeaderOther:
 		return sip.NoMatch
 	default:
 		return sip.Matched
+	}
+}
+
+// lineBehind reports whether a header line follows the start line that b begins with.
+func lineBehind(b []byte, known bool) sip.Match {
+	nl := bytes.IndexByte(b[:min(len(b), maxLine)], '\n')
+	switch {
+	case nl >= 0:
+		return headerLine(b[nl+1:], known)
+	case len(b) >= maxLine:
+		return sip.NoMatch
+	default:
+		return sip.NeedMore
 	}
 }
 
@@ -188,11 +227,14 @@ func tail(b []byte, lo, end int) int {
 	if end > lo && b[end-1] == '\r' {
 		end--
 	}
-	for end > lo && (b[end-1] >= ' ' || b[end-1] == '\t') {
+	for end > lo && !control(b[end-1]) {
 		end--
 	}
 	return end
 }
+
+// control reports whether c is one of the characters that no start line has. Lines end with them.
+func control(c byte) bool { return c < ' ' && c != '\t' }
 
 // beginsStart reports whether b is the beginning of a start line of a known method, or of a status line. It is for the
 // last bytes of a body, whose Content-Length may claim the first bytes of the next message.

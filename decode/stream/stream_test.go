@@ -36,9 +36,9 @@ type wire struct {
 	nums  []uint64
 }
 
-func newWire(t testing.TB) *wire {
-	t.Helper()
-	w := &wire{t: t}
+func newWire(tb testing.TB) *wire {
+	tb.Helper()
+	w := &wire{t: tb}
 	w.a = New(w)
 	return w
 }

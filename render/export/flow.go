@@ -143,7 +143,7 @@ func (o *output) row(l *ladder.Ladder, r *ladder.Row) {
 	o.index("transaction", r.Txn)
 	o.index("dialog", r.Dialog)
 	o.name("leg")
-	o.buf = appendPositive(o.buf, uint64(max(r.Leg, 0))) //nolint:gosec // not negative
+	o.buf = appendPositive(o.buf, uint64(max(r.Leg, 0)))
 	o.buf = append(o.buf, '}')
 }
 
@@ -346,8 +346,10 @@ func flags(f decode.Flags) []string {
 		bit  decode.Flags
 		name string
 	}{
-		{decode.Truncated, "truncated"}, {decode.AfterGap, "after_gap"},
-		{decode.TapDuplicate, "tap_duplicate"}, {decode.Reassembled, "reassembled"},
+		{decode.Truncated, "truncated"},
+		{decode.AfterGap, "after_gap"},
+		{decode.TapDuplicate, "tap_duplicate"},
+		{decode.Reassembled, "reassembled"},
 	} {
 		if f&known.bit != 0 {
 			out = append(out, known.name)

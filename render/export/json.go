@@ -132,7 +132,7 @@ func appendSignedMs(dst []byte, ns int64) []byte {
 	}
 	dst = append(dst, '.')
 	for unit := ms / 10; rest > 0; unit /= 10 {
-		dst = append(dst, byte('0'+rest/unit))
+		dst = append(dst, hexDigits[rest/unit])
 		rest %= unit
 	}
 	return dst

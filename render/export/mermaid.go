@@ -106,21 +106,24 @@ func escapeMermaid(s string) string {
 	s = text.Clean(s)
 	var b strings.Builder
 	for i, r := range s {
-		switch {
-		case (r == 'e' || r == 'E') && isEnd(s, i):
+		if (r == 'e' || r == 'E') && isEnd(s, i) || !harmless(r) {
 			entity(&b, r)
-		case r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'),
-			strings.ContainsRune(" .,_/()@+=-*×", r),
-			r >= 0x80 && (unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)):
+		} else {
 			b.WriteRune(r)
-		default:
-			entity(&b, r)
 		}
 	}
 	if b.Len() == 0 {
 		return "-"
 	}
 	return b.String()
+}
+
+// harmless reports whether a character means nothing to Mermaid and HTML.
+func harmless(r rune) bool {
+	if r < 0x80 {
+		return alnum(byte(r)) || strings.ContainsRune(" .,/()@+=-*", r)
+	}
+	return r == '×' || unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)
 }
 
 // isEnd reports whether the word "end" stands alone at i.

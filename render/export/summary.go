@@ -42,6 +42,11 @@ func AppendSummaryJSON(dst []byte, s *correlate.Summary, headers []string) []byt
 	dst = append(dst, `,"q850_cause":`...)
 	dst = appendIndex(dst, int(s.Cause))
 	dst = appendCounts(dst, s)
+	return append(appendRest(dst, s, headers), '}')
+}
+
+// appendRest writes the fields from the figures on.
+func appendRest(dst []byte, s *correlate.Summary, headers []string) []byte {
 	dst = append(dst, `,"pdd_ms":`...)
 	dst = appendMs(dst, s.PDD)
 	dst = append(dst, `,"setup_ms":`...)
@@ -65,7 +70,7 @@ func AppendSummaryJSON(dst []byte, s *correlate.Summary, headers []string) []byt
 	dst = append(dst, `,"columns":`...)
 	dst = appendColumns(dst, s.Columns, headers)
 	dst = append(dst, `,"evidence":`...)
-	return append(appendEvidence(dst, &s.Evidence), '}')
+	return appendEvidence(dst, &s.Evidence)
 }
 
 func appendParty(dst []byte, p *correlate.Party) []byte {

@@ -57,7 +57,7 @@ func (b *builder) addStates() {
 
 // stateText explains a call's state in one sentence.
 func (b *builder) stateText(c *correlate.Call) string {
-	switch c.State { //nolint:exhaustive // the others say what their response says
+	switch c.State {
 	case correlate.StateCalling:
 		return "calling: no answer yet when the capture ends"
 	case correlate.StateRinging:

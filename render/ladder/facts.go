@@ -29,15 +29,16 @@ type fact struct {
 func (b *builder) read(text TextFunc) {
 	b.facts = make([][]fact, len(b.calls))
 	b.anyText = make([]bool, len(b.calls))
-	b.acked = make([]map[uint32]bool, len(b.calls))
+	b.acked = make([]map[ackKey]bool, len(b.calls))
 	var m sip.Message
 	for ci := range b.calls {
-		b.acked[ci] = map[uint32]bool{}
+		b.acked[ci] = map[ackKey]bool{}
 		b.facts[ci] = make([]fact, len(b.calls[ci].Messages))
 		for mi := range b.calls[ci].Messages {
 			msg := &b.calls[ci].Messages[mi]
 			if msg.Status == 0 && msg.Method == sip.MethodAck.String() {
-				b.acked[ci][msg.CSeq] = true
+				b.acked[ci][ackKey{cseq: msg.CSeq}] = true
+				b.acked[ci][ackKey{cseq: msg.CSeq, src: host(msg.Src), dst: host(msg.Dst)}] = true
 			}
 			if text == nil || msg.Repeats >= 0 && !b.opts.Unfold {
 				continue // its original says it all
@@ -84,14 +85,14 @@ func headerNotes(m *sip.Message) []string {
 	for i := range m.Headers {
 		h := &m.Headers[i]
 		value := h.Value.Of(m.Raw)
-		note := ""
+		var note string
 		if m.Request {
 			note = requestNote(m, h.ID, value)
 		} else {
 			note = responseNote(m, h.ID, value)
 		}
-		if note != "" && len(notes) < maxHeaderNotes {
-			notes = append(notes, clip(note))
+		if note = clip(note); note != "" && len(notes) < maxHeaderNotes && !contains(notes, note) {
+			notes = append(notes, note)
 		}
 	}
 	if m.MethodID == sip.MethodNotify && m.Request {
@@ -110,17 +111,9 @@ func requestNote(m *sip.Message, id sip.HeaderID, value []byte) string {
 	case sip.HeaderReason:
 		return reasonNote(value)
 	case sip.HeaderAuthorization, sip.HeaderProxyAuthorization:
-		if user := authParam(value, "username"); user != "" {
-			return "with credentials of " + user
-		}
-		return "with credentials"
+		return credentialsNote(m, value)
 	case sip.HeaderReferTo:
-		if r, ok := sip.ParseReferTo(value); ok {
-			if bytes.Contains(bytes.ToLower(r.Headers), []byte("replaces")) {
-				return "refer to " + string(r.URI) + " (replaces a dialog)"
-			}
-			return "refer to " + string(r.URI)
-		}
+		return referNote(value)
 	case sip.HeaderReplaces:
 		if r, ok := sip.ParseReplaces(value); ok {
 			return "replaces a dialog of call " + string(r.CallID)
@@ -134,16 +127,46 @@ func requestNote(m *sip.Message, id sip.HeaderID, value []byte) string {
 			return "subscription " + string(s.State) + " (" + string(s.Reason) + ")"
 		}
 		return "subscription " + string(s.State)
-	case sip.HeaderContact:
-		if m.MethodID == sip.MethodRegister && m.ContactStar {
-			return "removes all bindings"
-		}
-	case sip.HeaderExpires:
-		if m.MethodID == sip.MethodRegister && m.Expires == 0 && !m.ContactStar {
-			return "removes the binding"
-		}
+	case sip.HeaderContact, sip.HeaderExpires:
+		return removalNote(m, id)
 	}
 	return ""
+}
+
+func credentialsNote(m *sip.Message, value []byte) string {
+	if m.MethodID == sip.MethodAck || m.MethodID == sip.MethodCancel {
+		return "" // they repeat the INVITE's (RFC 3261 22.1)
+	}
+	if user := authParam(value, "username"); user != "" {
+		return "with credentials of " + user
+	}
+	return "with credentials"
+}
+
+func referNote(value []byte) string {
+	r, ok := sip.ParseReferTo(value)
+	switch {
+	case !ok:
+		return ""
+	case bytes.Contains(bytes.ToLower(r.Headers), []byte("replaces")):
+		return "refer to " + string(r.URI) + " (replaces a dialog)"
+	default:
+		return "refer to " + string(r.URI)
+	}
+}
+
+// removalNote tells a REGISTER that removes bindings (RFC 3261 10.2.2).
+func removalNote(m *sip.Message, id sip.HeaderID) string {
+	switch {
+	case m.MethodID != sip.MethodRegister:
+		return ""
+	case id == sip.HeaderContact && m.ContactStar:
+		return "removes all bindings"
+	case id == sip.HeaderExpires && m.Expires == 0 && !m.ContactStar:
+		return "removes the binding"
+	default:
+		return ""
+	}
 }
 
 func responseNote(m *sip.Message, id sip.HeaderID, value []byte) string {
@@ -196,13 +219,16 @@ func reasonNote(value []byte) string {
 	for len(value) > 0 && len(parts) < 3 {
 		r, rest := sip.ParseReason(value)
 		part := string(r.Protocol)
+		if !strings.EqualFold(part, "Q.850") {
+			part = "reason " + part
+		}
 		if r.Cause >= 0 {
 			part += " " + strconv.FormatInt(r.Cause, 10)
 		}
 		if len(r.Text) > 0 {
 			part += " " + string(r.Text)
 		}
-		if part != "" {
+		if len(r.Protocol) > 0 {
 			parts = append(parts, part)
 		}
 		if len(rest) >= len(value) {

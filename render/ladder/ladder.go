@@ -180,12 +180,19 @@ type builder struct {
 	out    Ladder
 
 	anyText []bool            // by call: a text could be read
-	acked   []map[uint32]bool // by call: CSeq numbers that an ACK has
+	acked   []map[ackKey]bool // by call: the ACKs that are there
 	rowOf   [][]int           // by call and message: the row that shows it, -1 for none
 	dialogs []dialogSeen      // by call
+	shown   int               // dialogs that have a number
 	open    map[int][]openTxn
 	noted   map[noteKey]bool
 	route   routes
+}
+
+// ackKey is an ACK by CSeq number and hosts; without hosts it stands for one anywhere.
+type ackKey struct {
+	cseq     uint32
+	src, dst frame.Endpoint
 }
 
 // noteKey keeps a remark from being made twice.

@@ -155,8 +155,12 @@ func (n *naming) response(ci int, p *pass, m *correlate.Message, f *fact, from i
 	c := &n.b.calls[ci]
 	bit := uint64(1) << from
 	switch {
-	case p.reached&bit == 0:
+	case p.reached == 0:
 		n.set(from, roleTarget, partyName(&c.To))
+	case p.reached&bit == 0:
+		// Nothing was sent there: who it is cannot be told.
+	case m.Status >= 300 && m.Status < 400:
+		n.set(from, roleProxy, "redirect")
 	case m.Status == 407, f.read && f.routes > p.routes[from]:
 		n.set(from, roleProxy, "")
 	case m.Status > 100 && m.Status < 300 && m.Method != sip.MethodRegister.String():
@@ -232,8 +236,9 @@ func (n *naming) finish() {
 }
 
 func letter(i int) string {
-	if i < 26 {
-		return string(rune('A' + i))
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	if i < len(letters) {
+		return letters[i : i+1]
 	}
 	return strconv.Itoa(i + 1)
 }

@@ -32,15 +32,22 @@ func (b *builder) notes(e event, r *Row) {
 	if m.Repeats < 0 && (m.Status == 0 && m.Copy <= 1 || m.Status != 0 && b.newNotes(e, f)) {
 		r.Notes = append(r.Notes, f.notes...)
 	}
+	add(b.damageNote(e, m, f))
+}
+
+// damageNote says what the capture lacks of a message.
+func (b *builder) damageNote(e event, m *correlate.Message, f *fact) string {
+	var notes []string
 	if m.Flags&decode.AfterGap != 0 {
-		add("after a hole in the stream")
+		notes = append(notes, "after a hole in the stream")
 	}
 	if m.Flags&decode.Truncated != 0 {
-		add("text is cut short in the capture")
+		notes = append(notes, "text is cut short in the capture")
 	}
 	if !f.read && m.Repeats < 0 && b.anyText[e.call] {
-		add("text could not be read again")
+		notes = append(notes, "text could not be read again")
 	}
+	return joinNotes(notes)
 }
 
 // newNotes reports whether the notes of a response say something that its first copy did not say already.
@@ -61,24 +68,34 @@ func (b *builder) dialogNote(e event, m *correlate.Message) string {
 	if m.Dialog < 0 || m.Dialog >= len(d.number) {
 		return ""
 	}
+	n := b.dialogNumber(e.call, m.Dialog)
+	if m.Status == 0 {
+		return b.byeNote(e.call, m, n)
+	}
 	of := &b.calls[e.call].Dialogs[m.Dialog]
-	n := strconv.Itoa(d.number[m.Dialog])
 	switch {
-	case m.Status > 100 && m.Status < 200 && of.WasEarly && !d.said[m.Dialog] && !d.confirmed[m.Dialog]:
-		d.said[m.Dialog] = true
-		d.early++
-		if d.early > 1 {
+	case d.confirmed[m.Dialog] || m.Status <= 100 || m.Status >= 300:
+	case m.Status < 200 && of.WasEarly && !d.early[m.Dialog]:
+		d.early[m.Dialog] = true
+		d.forks++
+		if d.forks > 1 {
 			return "early dialog " + n + " (fork)"
 		}
 		return "early dialog " + n
-	case m.Status >= 200 && m.Status < 300 && m.Method == of.Method && !d.confirmed[m.Dialog]:
+	case m.Status >= 200 && m.Method == of.Method:
 		d.confirmed[m.Dialog] = true
 		return "dialog " + n + " confirmed"
-	case m.Status == 0 && m.Method == sip.MethodBye.String() && len(d.number) > 1 &&
-		b.once(noteKey{what: "bye", call: e.call, a: uint32(m.Dialog)}): //nolint:gosec // index of a dialog
-		return "ends dialog " + n
 	}
 	return ""
+}
+
+// byeNote says which dialog a BYE ends, when the call has several.
+func (b *builder) byeNote(call int, m *correlate.Message, number string) string {
+	if m.Method != sip.MethodBye.String() || len(b.calls[call].Dialogs) < 2 ||
+		!b.once(noteKey{what: "bye " + number, call: call}) {
+		return ""
+	}
+	return "ends dialog " + number
 }
 
 // requestNote says what a request is about and whether anything came of it.
@@ -98,16 +115,22 @@ func (b *builder) requestNote(e event, m *correlate.Message, f *fact, r *Row) st
 	default:
 		notes = append(notes, b.passNote(e, r))
 	}
-	if t != nil && m.Repeats < 0 && t.Request == e.msg {
-		switch {
-		case t.Final >= 0:
-		case t.Status == 0 && t.State == correlate.TxnTimedOut:
-			notes = append(notes, "no response within 32 s")
-		case t.Status == 0:
-			notes = append(notes, "no response seen")
-		}
+	if t != nil && t.Request == e.msg {
+		notes = append(notes, silenceNote(t))
 	}
 	return joinNotes(notes)
+}
+
+// silenceNote says that a request got no response.
+func silenceNote(t *correlate.Transaction) string {
+	switch {
+	case t.Final >= 0 || t.Status != 0:
+		return ""
+	case t.State == correlate.TxnTimedOut:
+		return "no response within 32 s" // 64*T1 (RFC 3261 17.1.1.2, 17.1.2.2)
+	default:
+		return "no response seen"
+	}
 }
 
 // cancelNote points at the INVITE of a CANCEL.
@@ -166,8 +189,12 @@ func (b *builder) responseNote(e event, m *correlate.Message) string {
 	if t == nil || t.Final != e.msg || t.Ack >= 0 || t.Method != sip.MethodInvite.String() {
 		return ""
 	}
-	if m.Status < 300 && b.acked[e.call][m.CSeq] {
-		return "" // the ACK took another path than the INVITE
+	key := ackKey{cseq: m.CSeq}
+	if m.Status >= 300 {
+		key.src, key.dst = host(m.Dst), host(m.Src)
+	}
+	if b.acked[e.call][key] {
+		return "" // an ACK with another branch, or of a 2xx on another path than the INVITE's
 	}
 	return "no ACK seen"
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 
-	"sipscope/correlate"
 	"sipscope/decode"
 	"sipscope/decode/sip"
 )
@@ -17,13 +16,14 @@ func (b *builder) addRows() {
 	b.open = map[int][]openTxn{}
 	b.noted = map[noteKey]bool{}
 	b.route.init(len(b.out.Columns))
-	next := 1
 	for ci := range b.calls {
 		c := &b.calls[ci]
 		b.rowOf[ci] = slices.Repeat([]int{-1}, len(c.Messages))
-		b.dialogs[ci] = newDialogSeen(c, &next)
+		b.dialogs[ci] = dialogSeen{
+			number: make([]int, len(c.Dialogs)), early: make([]bool, len(c.Dialogs)), confirmed: make([]bool, len(c.Dialogs)),
+		}
 		for i := range c.Messages {
-			if t := decode.Transport(c.Messages[i].Transport); !slices.Contains(b.out.Transports, t.String()) {
+			if t := c.Messages[i].Transport; !slices.Contains(b.out.Transports, t.String()) {
 				b.out.Transports = append(b.out.Transports, t.String())
 			}
 		}
@@ -173,24 +173,22 @@ func (b *builder) track(r *Row) bool {
 	return others
 }
 
-// dialogSeen numbers the dialogs of a call and keeps what has been said of them.
+// dialogSeen keeps what has been said of the dialogs of a call.
 type dialogSeen struct {
-	number    []int
-	said      []bool // early
+	number    []int // 1-based in the order in which the ladder shows them, 0 before that
+	early     []bool
 	confirmed []bool
-	early     int // early dialogs named so far, for forks
+	forks     int // early dialogs named so far
 }
 
-// newDialogSeen numbers the dialogs on from *next: numbers are unique in the ladder.
-func newDialogSeen(c *correlate.Call, next *int) dialogSeen {
-	d := dialogSeen{
-		number: make([]int, len(c.Dialogs)), said: make([]bool, len(c.Dialogs)), confirmed: make([]bool, len(c.Dialogs)),
+// dialogNumber numbers a dialog when it is first shown: numbers are unique in the ladder.
+func (b *builder) dialogNumber(call, dialog int) string {
+	n := &b.dialogs[call].number[dialog]
+	if *n == 0 {
+		b.shown++
+		*n = b.shown
 	}
-	for i := range c.Dialogs {
-		d.number[i] = *next
-		*next++
-	}
-	return d
+	return strconv.Itoa(*n)
 }
 
 // routes knows which columns requests that make dialogs connected, and how many Record-Routes they carried there.
@@ -227,10 +225,10 @@ func (r *routes) between(from, to int) []int {
 		for f := frontier; f != 0; f &= f - 1 {
 			at := bits.TrailingZeros64(f)
 			for p := r.peers[at] &^ seen; p != 0; p &= p - 1 {
-				to := bits.TrailingZeros64(p)
-				before[to] = at
-				seen |= 1 << to
-				next |= 1 << to
+				peer := bits.TrailingZeros64(p)
+				before[peer] = at
+				seen |= 1 << peer
+				next |= 1 << peer
 			}
 		}
 		frontier = next

@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -167,12 +168,7 @@ func (m *media) names() []string {
 }
 
 func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, one)
 }
 
 func (s *session) directionOf(m *media) string {

@@ -22,8 +22,8 @@ type line struct {
 // maxCluster bounds the bytes of one cell: marks beyond them are dropped.
 const maxCluster = 64
 
-// put writes s from cell x on, over what was there, and gives the cell after it.
-func (l *line) put(x int, s string, st style) int {
+// put writes s from cell x on, over what was there.
+func (l *line) put(x int, s string, st style) {
 	state := -1
 	for s != "" {
 		var c string
@@ -38,12 +38,11 @@ func (l *line) put(x int, s string, st style) int {
 			continue
 		}
 		if l.limit > 0 && x+w > l.limit {
-			return x
+			return
 		}
 		l.set(x, w, c, st)
 		x += w
 	}
-	return x
 }
 
 // join adds a mark without a width of its own to the character before.

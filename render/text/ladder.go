@@ -80,6 +80,8 @@ type drawing struct {
 	names []colText
 	rows  []rowText
 
+	transport string // of the arrow before, while rows are prepared
+
 	m     mode
 	timeW int
 	callX int // of the call's number, when there are several calls
@@ -133,8 +135,9 @@ func (d *drawing) rowText(i int) rowText {
 	for _, n := range r.Notes {
 		t.notes = append(t.notes, d.clean(n))
 	}
-	if r.Transport != "" {
-		t.notes = append(t.notes, d.clean(r.Transport))
+	if r.Transport != "" && r.Transport != d.transport {
+		d.transport = r.Transport // said where it changes
+		t.notes = append(t.notes, "over "+d.clean(r.Transport))
 	}
 	return t
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -25,11 +26,11 @@ func build(opts ladder.Options, made ...laddertest.Made) ladder.Ladder {
 	return ladder.Build(calls, laddertest.Text(made...), opts)
 }
 
-func draw(t testing.TB, l *ladder.Ladder, opts text.Options) string {
-	t.Helper()
+func draw(tb testing.TB, l *ladder.Ladder, opts text.Options) string {
+	tb.Helper()
 	var b bytes.Buffer
 	if err := text.Ladder(&b, l, opts); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.String()
 }
@@ -108,22 +109,25 @@ func golden(t *testing.T, name, got string) {
 func TestWidths(t *testing.T) {
 	t.Parallel()
 	for _, c := range goldens {
-		l := build(c.build, c.made()...)
-		for width := 24; width <= 220; width++ {
-			for _, ascii := range []bool{false, true} {
-				got := draw(t, &l, text.Options{Width: width, ASCII: ascii, HeaderEvery: -1})
-				checkDrawing(t, c.name, got, width, ascii)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l := build(c.build, c.made()...)
+			for width := 24; width <= 220; width += 1 + width/64*4 {
+				for _, ascii := range []bool{false, true} {
+					got := draw(t, &l, text.Options{Width: width, ASCII: ascii, HeaderEvery: -1})
+					checkDrawing(t, c.name, got, width, ascii)
+				}
 			}
-		}
+		})
 	}
 }
 
 // checkDrawing holds the invariants of a drawing without colour and repeated headers: no line is wider than the
 // terminal, none has a control character, lifelines stand in their cells, and the first one is never broken.
-func checkDrawing(t testing.TB, name, got string, width int, ascii bool) {
-	t.Helper()
+func checkDrawing(tb testing.TB, name, got string, width int, ascii bool) {
+	tb.Helper()
 	if !strings.HasSuffix(got, "\n") {
-		t.Fatalf("%s at %d: the last line does not end", name, width)
+		tb.Fatalf("%s at %d: the last line does not end", name, width)
 	}
 	vertical := "│"
 	if ascii {
@@ -133,17 +137,17 @@ func checkDrawing(t testing.TB, name, got string, width int, ascii bool) {
 	inside := false
 	for n, s := range strings.Split(strings.TrimSuffix(got, "\n"), "\n") {
 		if w := uniseg.StringWidth(s); width > 0 && w > width {
-			t.Fatalf("%s at %d: line %d is %d cells wide: %q\n%s", name, width, n, w, s, got)
+			tb.Fatalf("%s at %d: line %d is %d cells wide: %q\n%s", name, width, n, w, s, got)
 		}
 		for _, r := range s {
 			if r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || ascii && r > 0x7e {
-				t.Fatalf("%s at %d: line %d has %U: %q", name, width, n, r, s)
+				tb.Fatalf("%s at %d: line %d has %U: %q", name, width, n, r, s)
 			}
 		}
 		cells := cellsOf(s)
 		if at := ruleLanes(cells, ascii); at != nil {
 			if lanes != nil && !cmp.Equal(lanes, at) {
-				t.Fatalf("%s at %d: line %d: lifelines at %v, before at %v\n%s", name, width, n, at, lanes, got)
+				tb.Fatalf("%s at %d: line %d: lifelines at %v, before at %v\n%s", name, width, n, at, lanes, got)
 			}
 			inside = lanes == nil
 			lanes = at
@@ -153,11 +157,11 @@ func checkDrawing(t testing.TB, name, got string, width int, ascii bool) {
 			continue
 		}
 		if len(cells) <= lanes[0] || cells[lanes[0]] != vertical {
-			t.Fatalf("%s at %d: line %d breaks the first lifeline\n%s", name, width, n, got)
+			tb.Fatalf("%s at %d: line %d breaks the first lifeline\n%s", name, width, n, got)
 		}
 		for x, c := range cells[:min(len(cells), lanes[len(lanes)-1]+1)] {
 			if c == vertical && !contains(lanes, x) {
-				t.Fatalf("%s at %d: line %d: a lifeline in cell %d, not in %v\n%s", name, width, n, x, lanes, got)
+				tb.Fatalf("%s at %d: line %d: a lifeline in cell %d, not in %v\n%s", name, width, n, x, lanes, got)
 			}
 		}
 	}
@@ -183,12 +187,7 @@ func ruleLanes(cells []string, ascii bool) []int {
 }
 
 func contains(all []int, n int) bool {
-	for _, a := range all {
-		if a == n {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, n)
 }
 
 // cellsOf splits a line into terminal cells.

@@ -148,7 +148,7 @@ func unfold(value []byte) string {
 
 // separator is what parts the parameters of a header field, 0 when it has none that are worth a line.
 func separator(id sip.HeaderID) byte {
-	switch id { //nolint:exhaustive // the others have no parameters, or one
+	switch id {
 	case sip.HeaderVia, sip.HeaderFrom, sip.HeaderTo, sip.HeaderContact, sip.HeaderContentType, sip.HeaderEvent,
 		sip.HeaderSubscriptionState, sip.HeaderReason, sip.HeaderReplaces, sip.HeaderReferTo, sip.HeaderReferredBy,
 		sip.HeaderSessionExpires, sip.HeaderContentDisposition, sip.HeaderDiversion, sip.HeaderTargetDialog:
@@ -168,28 +168,11 @@ func splitParams(id sip.HeaderID, s string) (value string, params []string) {
 	if sep == 0 {
 		return s, nil
 	}
-	var parts []string
-	quoted, bracket, from := false, false, 0
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '\\' && quoted:
-		case c == '"' && (i == 0 || s[i-1] != '\\'):
-			quoted = !quoted
-		case quoted:
-		case c == '<':
-			bracket = true
-		case c == '>':
-			bracket = false
-		case bracket:
-		case c == sep:
-			parts = append(parts, s[from:i])
-			from = i + 1
-		case c == ',' && sep == ';':
-			return s, nil
-		}
-	}
-	parts = append(parts, s[from:])
-	if sep == ';' {
+	parts, list := splitAt(s, sep)
+	switch {
+	case sep == ';' && list:
+		return s, nil
+	case sep == ';':
 		return strings.TrimSpace(parts[0]), parts[1:]
 	}
 	scheme, first, ok := strings.Cut(parts[0], " ")
@@ -198,6 +181,30 @@ func splitParams(id sip.HeaderID, s string) (value string, params []string) {
 	}
 	parts[0] = first
 	return scheme, parts
+}
+
+// splitAt cuts s at every sep outside quotes and angle brackets, and reports whether a comma stands there too.
+func splitAt(s string, sep byte) (parts []string, list bool) {
+	quoted, bracket, from := false, false, 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case quoted && c == '\\':
+			i++ // an escaped character (RFC 3261 25.1, quoted-pair)
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '<' || c == '>':
+			bracket = c == '<'
+		case bracket:
+		case c == sep:
+			parts = append(parts, s[from:i])
+			from = i + 1
+		case c == ',':
+			list = true
+		}
+	}
+	return append(parts, s[from:]), list
 }
 
 // body writes the body line by line.
@@ -228,40 +235,31 @@ func lineName(s string) string {
 	if len(s) < 2 || s[1] != '=' {
 		return ""
 	}
-	switch s[0] {
-	case 'v':
-		return "version"
-	case 'o':
-		return "origin"
-	case 's':
-		return "session"
-	case 'i':
-		return "information"
-	case 'u':
-		return "uri"
-	case 'e':
-		return "email"
-	case 'p':
-		return "phone"
-	case 'c':
-		return "connection"
-	case 'b':
-		return "bandwidth"
-	case 't':
-		return "time"
-	case 'r':
-		return "repeat"
-	case 'z':
-		return "zones"
-	case 'k':
-		return "key"
-	case 'm':
-		return "media"
-	case 'a':
-		return "attribute"
-	default:
-		return ""
+	for _, n := range [...]struct {
+		letter byte
+		name   string
+	}{
+		{'v', "version"},
+		{'o', "origin"},
+		{'s', "session"},
+		{'i', "information"},
+		{'u', "uri"},
+		{'e', "email"},
+		{'p', "phone"},
+		{'c', "connection"},
+		{'b', "bandwidth"},
+		{'t', "time"},
+		{'r', "repeat"},
+		{'z', "zones"},
+		{'k', "key"},
+		{'m', "media"},
+		{'a', "attribute"},
+	} {
+		if n.letter == s[0] {
+			return n.name
+		}
 	}
+	return ""
 }
 
 // diags writes the departures that point into raw[from:to] and were not written yet.

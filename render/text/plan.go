@@ -54,6 +54,13 @@ func (d *drawing) place(gap, notes int) {
 	d.gap = gap
 	d.noteX = d.x(len(d.names)-1) + 3
 	d.noteW = notes
+	for i := range d.l.Rows {
+		if r := &d.l.Rows[i]; r.Kind == ladder.Arrow && r.From == r.To && r.To == len(d.names)-1 {
+			d.noteX++ // a loop stands there
+			d.noteW--
+			return
+		}
+	}
 }
 
 // x is the cell of a lifeline.
@@ -82,13 +89,13 @@ func (d *drawing) naturalGap() int {
 		if s := d.rows[i].sdp; s != "" {
 			w += 1 + Width(s)
 		}
-		gap = max(gap, min(w+onArrow+1, maxGap))
+		gap = max(gap, min(w+onArrow+2, maxGap))
 	}
 	return gap
 }
 
-// onArrow is what a label needs beside its own width: a dash or head and a blank on each side, and the head's dash.
-const onArrow = 5
+// onArrow is what a label on an arrow needs beside its own width: a dash, two blanks and the head.
+const onArrow = 4
 
 // fitLanes looks for a gap that leaves a margin; the wider the terminal, the wider both.
 func (d *drawing) fitLanes(natural int) bool {

@@ -219,7 +219,7 @@ func (d *drawing) labelled(b *block, r *ladder.Row, t *rowText, st style) []stri
 // above writes a text over the lanes from a lifeline on, further left when it needs the room.
 func (d *drawing) above(b *block, lo int, s string, st style) {
 	end := d.x(len(d.names) - 1)
-	room := max(end-d.x0-2, 1)
+	room := max(end-d.x0-1, 1)
 	for _, part := range wrap(s, room) {
 		x := min(d.x(lo)+2, end-Width(part))
 		b.add().put(max(x, d.x0+1), part, st)
@@ -240,7 +240,7 @@ func (d *drawing) onShaft(l *line, r *ladder.Row, label string, st style) {
 	lo, inner := min(from, to), max(from, to)-min(from, to)-1
 	w := Width(label) + 2
 	x := lo + 1 + (inner-w)/2
-	x = min(max(x, lo+2), lo+inner-w)
+	x = max(min(x, lo+inner-w), lo+2)
 	l.put(x, " "+label+" ", st)
 }
 
@@ -361,12 +361,16 @@ func (d *drawing) listRow(i int) {
 	if d.opts.Width > 0 {
 		width = max(d.opts.Width-d.x0, minListRow)
 	}
-	for y, p := range wrap(strings.Join(parts, d.g.sep), width) {
+	const hang = 2
+	for y, p := range wrap(strings.Join(parts, d.g.sep), width-hang) {
 		l := line{limit: d.opts.Width}
+		x := d.x0
 		if y == 0 {
 			d.stamp(&l, i)
+		} else {
+			x += hang
 		}
-		l.put(d.x0, p, plain)
+		l.put(x, p, plain)
 		d.emit(&l)
 	}
 }

@@ -105,7 +105,8 @@ func escape(b *strings.Builder, r rune) {
 	case r == '\t':
 		b.WriteString(`\t`)
 	case r < 0x80:
-		escapeByte(b, byte(r))
+		b.WriteString(`\x`)
+		hex(b, r, 4)
 	case r < 0x10000:
 		b.WriteString(`\u`)
 		hex(b, r, 12)

@@ -178,12 +178,21 @@ func hop(msg *correlate.Message) string {
 	return a + " " + b + " "
 }
 
+// pair names the hosts of a hop: a response may use another port than its request.
+func pair(msg *correlate.Message) string {
+	a, b := msg.Src.Host(), msg.Dst.Host()
+	if b < a {
+		a, b = b, a
+	}
+	return a + " " + b + " "
+}
+
 func (m *maker) transaction(msg *correlate.Message, i int, opt map[string]string) {
 	method := msg.Method
 	if method == sip.MethodAck.String() {
 		method = sip.MethodInvite.String()
 	}
-	key := hop(msg) + method + " " + strconv.FormatUint(uint64(msg.CSeq), 10)
+	key := pair(msg) + method + " " + strconv.FormatUint(uint64(msg.CSeq), 10)
 	ti, ok := m.txns[key]
 	if msg.Method == sip.MethodAck.String() {
 		m.ack(msg, i, ti, ok)
@@ -215,7 +224,7 @@ func (m *maker) transaction(msg *correlate.Message, i int, opt map[string]string
 		t.Final, t.State = i, correlate.TxnCompleted
 	}
 	if msg.Method == sip.MethodCancel.String() && msg.Status == 0 {
-		if inv, ok := m.txns[hop(msg)+"INVITE "+strconv.FormatUint(uint64(msg.CSeq), 10)]; ok {
+		if inv, ok := m.txns[pair(msg)+"INVITE "+strconv.FormatUint(uint64(msg.CSeq), 10)]; ok {
 			t.Cancel = inv
 			m.Call.Transactions[inv].Cancel = ti
 		}
@@ -244,7 +253,7 @@ func (m *maker) dialog(msg *correlate.Message, tag string) {
 	}
 	di, ok := m.dialogs[tag]
 	if !ok {
-		if msg.Status <= 100 || msg.Status >= 300 || msg.Method == sip.MethodRegister.String() {
+		if msg.Status <= 100 || msg.Status >= 300 || msg.Method != sip.MethodInvite.String() {
 			return
 		}
 		di = len(m.Call.Dialogs)
