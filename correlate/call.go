@@ -17,7 +17,7 @@ func (t *Tracker) callOf(m *decode.Message) (ci uint32, fresh bool) {
 	head := t.byID.get(hash)
 	for ci := head; ci != 0; {
 		c := t.calls.at(ci)
-		if len(id) > 0 || c.callID() == "" && c.holds(m.Src) {
+		if len(id) > 0 || c.id.Len == 0 && t.holds(c, m.Src) {
 			return ci, false // the seeded hash of a Call-ID stands for it: see decode.Keys
 		}
 		ci = c.sameHash
@@ -38,17 +38,34 @@ func pairHash(a, b frame.Endpoint) uint64 {
 	return a.Hi ^ b.Hi ^ (a.Lo+uint64(a.Port))*0x9e3779b97f4a7c15 ^ (b.Lo+uint64(b.Port))*0x9e3779b97f4a7c15
 }
 
-func (c *callRec) callID() string { return c.str(c.id) }
+// ep gives one of the call's addresses.
+func (t *Tracker) ep(c *callRec, i uint16) *frame.Endpoint {
+	if i < inlineEndpoints {
+		return &c.eps[i]
+	}
+	return &t.sides.at(c.side).eps[i-inlineEndpoints]
+}
 
-func (c *callRec) str(s sip.Span) string { return c.text[s.Off : s.Off+s.Len] }
+// sameHost compares two of the call's addresses without their ports.
+func (t *Tracker) sameHost(c *callRec, i, j uint16) bool {
+	return i == j || t.ep(c, i).SameHost(*t.ep(c, j))
+}
 
-func (c *callRec) holds(e frame.Endpoint) bool {
-	for i := range c.eps {
-		if c.eps[i] == e {
+func (t *Tracker) holds(c *callRec, e frame.Endpoint) bool {
+	for i := range c.nEps {
+		if *t.ep(c, uint16(i)) == e { //nolint:gosec // at most maxEndpoints
 			return true
 		}
 	}
 	return false
+}
+
+// sideOf gives the call's side record, making it when there is none.
+func (t *Tracker) sideOf(c *callRec) *sideRec {
+	if c.side == 0 {
+		c.side, _ = t.sides.alloc()
+	}
+	return t.sides.at(c.side)
 }
 
 // maxEndpoints bounds the addresses of one call; a Call-ID that a scanner uses for a whole network stops here, and
@@ -56,20 +73,23 @@ func (c *callRec) holds(e frame.Endpoint) bool {
 const maxEndpoints = 1024
 
 // endpoint gives the index of an address in the call; the newest are looked at first.
-func (c *callRec) endpoint(e frame.Endpoint) uint16 {
-	for i := len(c.eps) - 1; i >= 0; i-- {
-		if c.eps[i] == e {
-			return uint16(i) //nolint:gosec // at most maxEndpoints
+func (t *Tracker) endpoint(c *callRec, e frame.Endpoint) uint16 {
+	for i := int(c.nEps) - 1; i >= 0; i-- {
+		if *t.ep(c, uint16(i)) == e { //nolint:gosec // at most maxEndpoints
+			return uint16(i) //nolint:gosec // likewise
 		}
 	}
-	if len(c.eps) >= maxEndpoints {
+	if c.nEps >= maxEndpoints {
 		return maxEndpoints - 1
 	}
-	if c.eps == nil {
-		c.eps = make([]frame.Endpoint, 0, 3)
+	if c.nEps < inlineEndpoints {
+		c.eps[c.nEps] = e
+	} else {
+		side := t.sideOf(c)
+		side.eps = append(side.eps, e)
 	}
-	c.eps = append(c.eps, e)
-	return uint16(len(c.eps) - 1) //nolint:gosec // at most maxEndpoints
+	c.nEps++
+	return uint16(c.nEps - 1) //nolint:gosec // at most maxEndpoints
 }
 
 // begin fills a new call from its first message.
@@ -81,7 +101,7 @@ func (t *Tracker) begin(x *seen) {
 	c.ev.Request = m.Seq
 	c.bits |= callNoMethods
 	if len(t.headers) > 0 {
-		c.columns = make([]string, len(t.headers))
+		t.sideOf(c).columns = make([]string, len(t.headers))
 	}
 	var buf [512]byte
 	text := buf[:0]
@@ -99,7 +119,7 @@ func (t *Tracker) begin(x *seen) {
 	}
 	c.from, c.to = address(&s.From), address(&s.To)
 	c.ruri = add(s.URI, maxText)
-	c.text = string(text)
+	c.text = t.texts.add(text)
 	t.cast(x)
 }
 
@@ -242,8 +262,13 @@ func (t *Tracker) evict(ci uint32) {
 	}
 	for di := c.dialogs; di != 0; {
 		next := t.dialogs.at(di).next
+		t.texts.drop(t.dialogs.at(di).tags)
 		t.dialogs.release(di)
 		di = next
+	}
+	t.texts.drop(c.text)
+	if c.side != 0 {
+		t.sides.release(c.side)
 	}
 	t.forget(ci, c)
 	delete(t.byNum, c.num)

@@ -21,7 +21,7 @@ func (t *Tracker) decide(c *callRec) {
 	case r == nil:
 		c.state = StateUnknown
 	case c.method == uint16(sip.MethodRegister):
-		c.state = registerState(c, r)
+		c.state = t.registerState(c, r)
 	default:
 		c.state = plainState(r, StateSucceeded)
 	}
@@ -87,9 +87,12 @@ func plainState(r *txnRec, success State) State {
 	}
 }
 
-func registerState(c *callRec, r *txnRec) State {
+func (t *Tracker) registerState(c *callRec, r *txnRec) State {
 	s := plainState(r, StateRegistered)
-	if s == StateRegistered && c.reg != nil && c.reg.Removed {
+	if c.side == 0 {
+		return s
+	}
+	if reg := t.sides.at(c.side).reg; s == StateRegistered && reg != nil && reg.Removed {
 		return StateUnregistered
 	}
 	return s

@@ -60,7 +60,10 @@ func (t *Tracker) newDialog(x *seen) (uint32, *dialogRec) {
 	s := &x.m.SIP
 	di, d := t.dialogs.alloc()
 	d.fromHash, d.toHash = x.m.Keys.FromTag, x.m.Keys.ToTag
-	d.fromTag, d.toTag = clip(s.From.Tag.Of(s.Raw)), clip(s.To.Tag.Of(s.Raw))
+	var buf [128]byte
+	tags := appendClipped(buf[:0], s.From.Tag.Of(s.Raw))
+	d.fromLen = uint32(len(tags)) //nolint:gosec // clipped
+	d.tags = t.texts.add(appendClipped(tags, s.To.Tag.Of(s.Raw)))
 	d.next, d.method, d.state = x.c.dialogs, x.method, DialogEarly
 	if s.Request {
 		d.state = DialogConfirmed
@@ -68,6 +71,8 @@ func (t *Tracker) newDialog(x *seen) (uint32, *dialogRec) {
 	x.c.dialogs = di
 	return di, d
 }
+
+func appendClipped(dst, b []byte) []byte { return append(dst, b[:min(len(b), maxText)]...) }
 
 func clip(b []byte) string { return string(b[:min(len(b), maxText)]) }
 

@@ -137,7 +137,7 @@ func (t *Tracker) numberOf(hash uint64) uint32 {
 
 // joinTransfer looks for the REFER that this INVITE follows: sent by the one that was asked, to the one named.
 func (t *Tracker) joinTransfer(x *seen) bool {
-	user := x.c.str(x.c.ruri)
+	user := t.str(x.c, x.c.ruri)
 	from := hostOf(x.m.Src)
 	for i := len(t.joins.refers) - 1; i >= 0; i-- {
 		p := &t.joins.refers[i]
@@ -199,7 +199,7 @@ func (t *Tracker) joinB2BUA(x *seen) {
 func (t *Tracker) taken(num uint32, x *seen) bool {
 	for ci, i := t.newest, 0; ci != 0 && i < chainLook; i++ {
 		c := t.calls.at(ci)
-		if c != x.c && c.group == num && c.relation == relB2BUA && c.eps[c.callee] == x.m.Dst {
+		if c != x.c && c.group == num && c.relation == relB2BUA && *t.ep(c, c.callee) == x.m.Dst {
 			return true
 		}
 		ci = c.older

@@ -95,7 +95,8 @@ const (
 // dialogRec is a Call-ID with a pair of tags.
 type dialogRec struct {
 	fromHash, toHash uint64 // tags as the request that made it had them
-	fromTag, toTag   string
+	tags             ref    // both, the From tag first
+	fromLen          uint32
 	next             uint32
 	method           uint16
 	state            DialogState
@@ -106,12 +107,18 @@ type dialogRec struct {
 // addrRec is a From or To without a string each: spans into callRec.text.
 type addrRec struct{ display, uri, user, host sip.Span }
 
-// callRec is a call. Its texts share one string. What every message touches comes first and fills three cache lines:
-// the tracker is bound by memory, not by arithmetic.
+// inlineEndpoints is how many addresses a call keeps beside its other fields: caller, proxy and callee, and one more.
+const inlineEndpoints = 4
+
+// callRec is a call: no pointers, so that a hundred thousand cost the garbage collector nothing. Its texts share one
+// ref; what few calls have is in a sideRec. What every message touches comes first: the tracker is bound by memory, not
+// by arithmetic.
 type callRec struct {
 	rev          uint64
 	last         int64
-	eps          []frame.Endpoint
+	eps          [inlineEndpoints]frame.Endpoint
+	nEps         uint32
+	side         uint32 // sideRec
 	newer, older uint32 // by time of change
 	head, tail   uint32 // messages
 	lastTxn      uint32
@@ -132,8 +139,9 @@ type callRec struct {
 	transports   uint8
 	state        State
 	endedBy      Side
-	userAgent    string
-	server       string
+	userAgent    uint32 // interned
+	server       uint32
+	reason       uint32
 	words        uint64
 	hash         uint64
 	fromTag      uint64
@@ -144,10 +152,7 @@ type callRec struct {
 	byeAt        int64
 	pdd, setup   int64
 	duration     int64
-	text         string
-	reason       string
-	columns      []string
-	reg          *Registration
+	text         ref
 	id, ruri     sip.Span
 	from, to     addrRec
 	num          uint32
@@ -161,6 +166,13 @@ type callRec struct {
 	early        uint32
 	cause        int32
 	relation     relation
+}
+
+// sideRec is what few calls have.
+type sideRec struct {
+	columns []string         // values of Config.Headers
+	eps     []frame.Endpoint // beyond the inline ones
+	reg     *Registration
 }
 
 type callBits uint16

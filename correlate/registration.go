@@ -44,10 +44,11 @@ func seconds(b []byte) (int64, bool) {
 // registered takes a final response to a REGISTER.
 func (t *Tracker) registered(x *seen, r *txnRec) {
 	c, s := x.c, &x.m.SIP
-	if c.reg == nil {
-		c.reg = &Registration{AOR: c.str(c.to.uri), Expires: -1, Refreshes: -1}
+	side := t.sideOf(c)
+	if side.reg == nil {
+		side.reg = &Registration{AOR: t.str(c, c.to.uri), Expires: -1, Refreshes: -1}
 	}
-	reg := c.reg
+	reg := side.reg
 	switch {
 	case s.Status == 401 || s.Status == 407:
 		reg.Challenges++

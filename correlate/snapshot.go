@@ -11,19 +11,23 @@ import (
 
 // summary copies a call's headline.
 func (t *Tracker) summary(c *callRec, s *Summary) {
+	v := view{text: string(t.texts.get(c.text))}
 	*s = Summary{
-		Num: c.num, Rev: c.rev, CallID: c.callID(), Method: t.names.name(c.method), State: c.state,
-		First: c.first, Last: c.last, From: c.party(&c.from), To: c.party(&c.to), RURI: c.str(c.ruri),
-		Src: c.eps[c.caller], Dst: c.eps[c.callee],
-		Code: c.code, Reason: c.reason, Cause: c.cause,
+		Num: c.num, Rev: c.rev, CallID: v.str(c.id), Method: t.names.name(c.method), State: c.state,
+		First: c.first, Last: c.last, From: v.party(&c.from), To: v.party(&c.to), RURI: v.str(c.ruri),
+		Src: *t.ep(c, c.caller), Dst: *t.ep(c, c.callee),
+		Code: c.code, Reason: t.words[c.reason], Cause: c.cause,
 		Messages: c.messages, Retransmissions: c.again, Duplicates: c.duplicates, Transactions: c.transactions,
 		Dialogs: c.confirmed, EarlyDialogs: c.early, Hops: c.nHops, Diags: c.diags,
 		PDD: c.pdd, Setup: c.setup, Duration: c.duration, EndedBy: c.endedBy, Evidence: c.ev,
-		UserAgent: c.userAgent, Server: c.server, Transports: c.transports, Columns: c.columns, Words: c.words,
+		UserAgent: t.words[c.userAgent], Server: t.words[c.server], Transports: c.transports, Words: c.words,
 		Group: c.group, Relation: c.relation.String(),
 	}
 	if c.bits&callReleased != 0 {
-		s.ReleasedBy = c.eps[c.releasedBy]
+		s.ReleasedBy = *t.ep(c, c.releasedBy)
+	}
+	if c.side != 0 {
+		s.Columns = t.sides.at(c.side).columns
 	}
 	if len(t.gaps) > 0 {
 		s.Gaps = uint32(len(t.gapsOf(c))) //nolint:gosec // at most Limits.Gaps
@@ -33,8 +37,18 @@ func (t *Tracker) summary(c *callRec, s *Summary) {
 	}
 }
 
-func (c *callRec) party(a *addrRec) Party {
-	return Party{Display: c.str(a.display), User: c.str(a.user), Host: c.str(a.host), URI: c.str(a.uri)}
+// view is a call's texts while they are copied out: one string that all of them share.
+type view struct{ text string }
+
+func (v view) str(s sip.Span) string { return v.text[s.Off : s.Off+s.Len] }
+
+func (v view) party(a *addrRec) Party {
+	return Party{Display: v.str(a.display), User: v.str(a.user), Host: v.str(a.host), URI: v.str(a.uri)}
+}
+
+// str copies one of a call's texts.
+func (t *Tracker) str(c *callRec, s sip.Span) string {
+	return string(t.texts.get(c.text)[s.Off : s.Off+s.Len])
 }
 
 // gapSlack is how long before its first and after its last message a hole on a call's hop may have held more of it.
@@ -48,16 +62,16 @@ func (t *Tracker) gapsOf(c *callRec) []decode.Gap {
 		if g.Time < c.first-gapSlack || g.Time > c.last+gapSlack {
 			continue
 		}
-		if c.hasHost(g.Src) && c.hasHost(g.Dst) {
+		if t.hasHost(c, g.Src) && t.hasHost(c, g.Dst) {
 			found = append(found, *g)
 		}
 	}
 	return found
 }
 
-func (c *callRec) hasHost(e frame.Endpoint) bool {
-	for i := range c.eps {
-		if c.eps[i].SameHost(e) {
+func (t *Tracker) hasHost(c *callRec, e frame.Endpoint) bool {
+	for i := range c.nEps {
+		if t.ep(c, uint16(i)).SameHost(e) { //nolint:gosec // at most maxEndpoints
 			return true
 		}
 	}
@@ -69,8 +83,8 @@ func (t *Tracker) call(c *callRec) Call {
 	var out Call
 	t.summary(c, &out.Summary)
 	out.Gaps = t.gapsOf(c)
-	if c.reg != nil {
-		reg := *c.reg
+	if c.side != 0 && t.sides.at(c.side).reg != nil {
+		reg := *t.sides.at(c.side).reg
 		reg.Refreshes = max(reg.Refreshes, 0)
 		out.Registration = &reg
 	}
@@ -103,7 +117,7 @@ func (v *viewer) addDialogs(out *Call) {
 		d := v.t.dialogs.at(di)
 		v.dlg[di] = i
 		out.Dialogs = append(out.Dialogs, Dialog{
-			CallerTag: d.fromTag, CalleeTag: d.toTag, Method: v.t.names.name(d.method),
+			CallerTag: string(v.t.texts.get(d.tags)[:d.fromLen]), CalleeTag: string(v.t.texts.get(d.tags)[d.fromLen:]), Method: v.t.names.name(d.method),
 			State: d.state, WasEarly: d.early, Answered: d.answered,
 		})
 	}
@@ -116,7 +130,7 @@ func (v *viewer) addTransactions(out *Call) {
 			v.txn[ti] = len(out.Transactions)
 			out.Transactions = append(out.Transactions, Transaction{
 				Method: v.t.names.name(r.method), State: r.state, Status: r.status, CSeq: r.cseq,
-				Src: v.c.eps[r.src], Dst: v.c.eps[r.dst], Request: v.msg[r.req], Final: v.msg[r.final],
+				Src: *v.t.ep(v.c, r.src), Dst: *v.t.ep(v.c, r.dst), Request: v.msg[r.req], Final: v.msg[r.final],
 				Ack: v.msg[r.ack], Leg: int(r.leg), Repeats: int(r.again), Initial: r.bits&txnInitial != 0,
 				Caller: r.bits&txnCaller != 0,
 			})
@@ -141,7 +155,7 @@ func (v *viewer) addMessages(out *Call) {
 	for mi := v.c.head; mi != 0; {
 		r := t.msgs.at(mi)
 		m := Message{
-			Seq: r.seq, Nth: r.nth, Time: r.time, Src: v.c.eps[r.src], Dst: v.c.eps[r.dst],
+			Seq: r.seq, Nth: r.nth, Time: r.time, Src: *v.t.ep(v.c, r.src), Dst: *v.t.ep(v.c, r.dst),
 			Transport: r.bits.transport(), Flags: r.bits.flags(), Method: t.names.name(r.method), Status: r.status,
 			CSeq: r.cseq, Txn: v.txn[r.txn], Dialog: v.dlg[r.dialog], Copy: r.bits.copy(), Repeats: v.msg[r.of],
 			SDP: r.bits&bitSDP != 0, Pieces: t.piecesOf(r),

@@ -19,13 +19,16 @@ type Tracker struct {
 	txns    slab[txnRec]
 	dialogs slab[dialogRec]
 	calls   slab[callRec]
+	sides   slab[sideRec]
+	texts   texts
 
 	byID  index // hash of a Call-ID -> newest call with it
 	byNum map[uint32]uint32
 	byKey index // hash of a transaction key and its call -> newest transaction
 
 	names    *methods
-	interned map[string]string
+	interned map[string]uint32 // user agents, reason phrases
+	words    []string          // by interned number; 0 is the empty one
 
 	newest, oldest uint32 // calls in order of change
 	rev            uint64
@@ -60,7 +63,7 @@ func NewTracker(limits Limits, headers []string) *Tracker {
 	return &Tracker{
 		limits: limits.withDefaults(), headers: headers,
 		byNum: map[uint32]uint32{},
-		names: newMethods(), interned: map[string]string{}, joins: newJoiner(),
+		names: newMethods(), interned: map[string]uint32{}, words: []string{""}, joins: newJoiner(),
 	}
 }
 
@@ -87,9 +90,7 @@ func (t *Tracker) Warm(w *decode.Work) (sum uint64) {
 		}
 		c := t.calls.at(ci)
 		sum += c.rev + uint64(c.nHops) + c.words + uint64(t.byKey.get(hashCall(m.Keys.MixMethod(), ci)))
-		if len(c.eps) > 0 {
-			sum += uint64(c.eps[0].Port)
-		}
+		sum += uint64(c.eps[0].Port)
 		if c.tail != 0 {
 			sum += t.msgs.at(c.tail).seq
 		}
@@ -115,7 +116,7 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 	t.totals.Messages++
 	ci, fresh := t.callOf(m)
 	c := t.calls.at(ci)
-	x := seen{m: m, c: c, ci: ci, src: c.endpoint(m.Src), dst: c.endpoint(m.Dst)}
+	x := seen{m: m, c: c, ci: ci, src: t.endpoint(c, m.Src), dst: t.endpoint(c, m.Dst)}
 	x.method = t.methodOf(&m.SIP)
 	if fresh {
 		t.begin(&x)
@@ -162,24 +163,24 @@ func (t *Tracker) count(x *seen) {
 	c.diags += uint32(len(m.SIP.Diags)) //nolint:gosec // bounded by the parser
 	c.transports |= 1 << m.Transport
 	c.words |= m.Words
-	c.hop(x.src, x.dst)
+	t.hop(c, x.src, x.dst)
 	for i, name := range t.headers {
-		if c.columns[i] == "" {
+		if columns := t.sides.at(c.side).columns; columns[i] == "" {
 			if v, ok := m.SIP.Get(name); ok {
-				c.columns[i] = string(v)
+				columns[i] = string(v)
 			}
 		}
 	}
-	if c.server == "" && !m.SIP.Request && !m.SIP.UserAgent.Empty() {
+	if c.server == 0 && !m.SIP.Request && !m.SIP.UserAgent.Empty() {
 		c.server = t.intern(m.SIP.UserAgent.Of(m.SIP.Raw))
 	}
-	if c.userAgent == "" && m.SIP.Request && !m.SIP.UserAgent.Empty() {
+	if c.userAgent == 0 && m.SIP.Request && !m.SIP.UserAgent.Empty() {
 		c.userAgent = t.intern(m.SIP.UserAgent.Of(m.SIP.Raw))
 	}
 }
 
 // hop counts distinct pairs of hosts; the sixth and later ones are told apart by their last place only.
-func (c *callRec) hop(src, dst uint16) {
+func (t *Tracker) hop(c *callRec, src, dst uint16) {
 	a, b := min(src, dst), max(src, dst)
 	pair := uint32(a)<<16 | uint32(b) + 1
 	n := min(int(c.nHops), len(c.hops))
@@ -190,8 +191,8 @@ func (c *callRec) hop(src, dst uint16) {
 	}
 	for i := range n {
 		p := c.hops[i]
-		e, f := c.eps[p>>16], c.eps[p&0xffff-1]
-		if e.SameHost(c.eps[a]) && f.SameHost(c.eps[b]) || e.SameHost(c.eps[b]) && f.SameHost(c.eps[a]) {
+		e, f := uint16(p>>16), uint16(p&0xffff-1)
+		if t.sameHost(c, e, a) && t.sameHost(c, f, b) || t.sameHost(c, e, b) && t.sameHost(c, f, a) {
 			return
 		}
 	}
@@ -314,21 +315,31 @@ func hasSDP(s *sip.Message) bool {
 }
 
 // maxInterned bounds the shared texts (user agents, reason phrases): real traffic has a few hundred.
-const maxInterned = 8192
+const maxInterned = 1 << 16
 
 // maxText bounds a text that a list shows, so that a 60 KiB header costs its message, not every list.
 const maxText = 512
 
-func (t *Tracker) intern(b []byte) string {
+// intern gives a text's number. When there are too many, further ones share the last, which says so.
+func (t *Tracker) intern(b []byte) uint32 {
 	b = b[:min(len(b), maxText)]
-	if s, ok := t.interned[string(b)]; ok {
-		return s
+	if len(b) == 0 {
+		return 0
+	}
+	if i, ok := t.interned[string(b)]; ok {
+		return i
 	}
 	s := string(b)
-	if len(t.interned) < maxInterned {
-		t.interned[s] = s
+	if len(t.words) >= maxInterned {
+		s = "(more than are kept)"
+		if i, ok := t.interned[s]; ok {
+			return i
+		}
 	}
-	return s
+	i := uint32(len(t.words)) //nolint:gosec // at most maxInterned
+	t.words = append(t.words, s)
+	t.interned[s] = i
+	return i
 }
 
 // Totals gives the counts so far.

@@ -42,7 +42,7 @@ func (t *Tracker) onHop(key uint64, x *seen) uint32 {
 		if r.src == x.src && r.dst == x.dst {
 			return ti
 		}
-		if byHost == 0 && x.c.eps[r.src].SameHost(x.c.eps[x.src]) && x.c.eps[r.dst].SameHost(x.c.eps[x.dst]) {
+		if byHost == 0 && t.sameHost(x.c, r.src, x.src) && t.sameHost(x.c, r.dst, x.dst) {
 			byHost = ti
 		}
 		ti = r.same
@@ -61,8 +61,8 @@ func (t *Tracker) ofResponse(key uint64, x *seen) uint32 {
 			break
 		}
 		r := t.txns.at(ti)
-		if x.c.eps[r.src].SameHost(x.c.eps[x.dst]) {
-			if x.c.eps[r.dst].SameHost(x.c.eps[x.src]) {
+		if t.sameHost(x.c, r.src, x.dst) {
+			if t.sameHost(x.c, r.dst, x.src) {
 				return ti
 			}
 			if toHost == 0 {
@@ -130,7 +130,7 @@ func (t *Tracker) leg(x *seen, r *txnRec) uint16 {
 			switch {
 			case r.vias > o.vias:
 				leg = max(leg, o.leg+r.vias-o.vias)
-			case x.c.eps[o.dst].SameHost(x.c.eps[r.src]) && !x.c.eps[o.src].SameHost(x.c.eps[r.src]):
+			case t.sameHost(x.c, o.dst, r.src) && !t.sameHost(x.c, o.src, r.src):
 				leg = max(leg, o.leg+1)
 			}
 		}
@@ -196,7 +196,7 @@ func (t *Tracker) countTransaction(x *seen) {
 // values as the first request, the call's method. The newest one decides.
 func (t *Tracker) claim(x *seen, ti uint32, r *txnRec) {
 	c := x.c
-	if x.method != c.method || r.vias != c.callerVias || !c.eps[r.src].SameHost(c.eps[c.caller]) {
+	if x.method != c.method || r.vias != c.callerVias || !t.sameHost(c, r.src, c.caller) {
 		return
 	}
 	if x.m.SIP.MethodID == sip.MethodInvite && r.bits&txnInitial == 0 && c.bits&callInvite != 0 {
@@ -251,7 +251,7 @@ func (t *Tracker) claimOrphan(x *seen, ti uint32, r *txnRec) {
 		c.bits &^= callNoMethods
 		c.method = x.method
 	}
-	if x.method != c.method || r.vias != c.callerVias || !c.eps[r.src].SameHost(c.eps[c.caller]) {
+	if x.method != c.method || r.vias != c.callerVias || !t.sameHost(c, r.src, c.caller) {
 		return
 	}
 	if x.m.SIP.CSeqMethodID == sip.MethodInvite && c.bits&callInvite == 0 {
@@ -409,8 +409,8 @@ func (t *Tracker) forwards(c *callRec, ep uint16) bool {
 		}
 		r := t.txns.at(ti)
 		if r.method == c.method && r.bits&txnInitial != 0 {
-			in = in || c.eps[r.dst].SameHost(c.eps[ep])
-			out = out || c.eps[r.src].SameHost(c.eps[ep])
+			in = in || t.sameHost(c, r.dst, ep)
+			out = out || t.sameHost(c, r.src, ep)
 		}
 		ti = r.next
 	}
