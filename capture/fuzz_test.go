@@ -1,136 +1,85 @@
-package capture_test
+package capture
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/pcapgo"
-
-	"sipscope/capture"
+	"github.com/google/go-cmp/cmp"
 )
 
-// consume reads data to its end and checks what must hold for any bytes.
-func consume(t *testing.T, data []byte) {
+// fuzzRead reads data, which must end, and reads it again in pieces of odd sizes: the same must come. readAll checks
+// what holds for every Source.
+func fuzzRead(t *testing.T, data []byte) {
 	t.Helper()
-	files, err := capture.NewReader("fuzz", bytes.NewReader(data))
-	if err != nil {
+	got, err := readBytes(t, data)
+	if err == nil {
+		t.Fatal("no end")
+	}
+	total := 0
+	for i := range got {
+		total += len(got[i].Data)
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrFormat) {
+		t.Fatalf("error %v", err)
+	}
+	if sniff(data[:min(len(data), magicSize)]) <= formatPcapNG && total > len(data) {
+		t.Fatalf("%d bytes of packets out of %d", total, len(data))
+	}
+	fs, err2 := NewReader("test", &chunky{r: bytes.NewReader(data), n: 7})
+	if err2 != nil {
+		if err2.Error() != err.Error() {
+			t.Fatalf("in pieces: %v, at once: %v", err2, err)
+		}
 		return
 	}
-	defer func() { _ = files.Close() }()
-	var b capture.Batch
-	defer b.Release()
-	var seq uint64
-	total := 0
-	for {
-		err := files.Next(context.Background(), &b)
-		if err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, capture.ErrDamaged) {
-				t.Fatalf("error %v is neither the end nor damage", err)
-			}
-			return
-		}
-		if len(b.Packets) == 0 {
-			t.Fatal("neither packets nor an error")
-		}
-		for i := range b.Packets {
-			p := &b.Packets[i]
-			seq++
-			total += len(p.Data)
-			if p.Seq != seq || p.Loc.Off < 0 || int(p.WireLen) < len(p.Data) && p.Iface == 0 && p.Time != 0 {
-				t.Fatalf("packet %+v as number %d", p, seq)
-			}
-		}
+	defer fs.Close()
+	again, err2 := readAll(t, fs)
+	if err.Error() != err2.Error() || !cmp.Equal(got, again) {
+		t.Fatalf("in pieces: %d packets, %v; at once: %d, %v", len(again), err2, len(got), err)
 	}
 }
 
 func FuzzPcap(f *testing.F) {
-	le := binary.LittleEndian
-	f.Add(pcapFile(le, 0xa1b2c3d4, record(le, 1, 2, 3, "abc"), record(le, 1, 2, 9, "")))
-	f.Add(pcapFile(binary.BigEndian, 0xa1b23c4d, record(binary.BigEndian, 1, 2, 3, "abc")))
-	f.Fuzz(func(t *testing.T, data []byte) { consume(t, data) })
-}
-
-func FuzzPcapNG(f *testing.F) {
-	le := binary.LittleEndian
-	f.Add(bytes.Join([][]byte{
-		section(le), iface(le, 1, option(le, 9, 0x8a)...), enhanced(le, 0, 1, 1, "x", option(le, 1, 'c')...),
-		ngBlock(le, 3, append(le.AppendUint32(nil, 9), "simp"...)),
-	}, nil))
-	f.Add(section(binary.BigEndian))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) >= 4 {
-			copy(data, []byte{0x0a, 0x0d, 0x0d, 0x0a})
+	for _, o := range orders() {
+		for _, magic := range []uint32{magicMicro, magicNano, magicModified} {
+			f.Add(pcapBytes(o, magic, samples(5)))
 		}
-		consume(t, data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) >= magicSize {
+			if is := sniff(data[:magicSize]); is != formatPcap {
+				copy(data, "\xd4\xc3\xb2\xa1")
+			}
+		}
+		fuzzRead(t, data)
 	})
 }
 
-func FuzzCompressed(f *testing.F) {
-	le := binary.LittleEndian
-	data := pcapFile(le, 0xa1b2c3d4, record(le, 1, 2, 3, "abc"))
-	f.Add(squeeze(f, data, false))
-	f.Add(squeeze(f, data, true))
-	f.Fuzz(func(t *testing.T, data []byte) { consume(t, data) })
+func FuzzPcapNG(f *testing.F) {
+	for _, o := range orders() {
+		f.Add(newNG(o).iface(1, 9, "\x09", "\x89", "\x0e", "12345678", "\x02", "eth0").packet(0, 1<<40, "abc", "c", "d").
+			obsolete(0, 1, 5, "xyz").simple(9, "123456789").block(blockDSB, []byte("KSLT\x04\x00\x00\x00keys")).
+			block(4, make([]byte, 4)).b)
+	}
+	f.Add(append(newNG(binary.LittleEndian).iface(1, 0).b, newNG(binary.BigEndian).iface(1, 0).packet(0, 1, "x").b...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) >= magicSize {
+			copy(data, "\n\r\r\n")
+		}
+		fuzzRead(t, data)
+	})
 }
 
-// packetReader is what both of pcapgo's readers are.
-type packetReader interface {
-	ReadPacketData() (data []byte, ci gopacket.CaptureInfo, err error)
-}
-
-// Every capture that an independent reader can read gives the same packets.
-func TestOraclePcapgo(t *testing.T) {
-	t.Parallel()
-	const folder = "../../shared/pcaps"
-	if _, err := os.Stat(folder); err != nil {
-		t.Skip("no captures of others at ../shared/pcaps beside this checkout")
-	}
-	paths, err := filepath.Glob(folder + "/*/*cap*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compared := 0
-	for _, path := range paths {
-		data, err := os.ReadFile(path) //nolint:gosec // a test's own path
-		if err != nil {
-			continue
-		}
-		var other packetReader
-		if r, err := pcapgo.NewReader(bytes.NewReader(data)); err == nil {
-			r.SetSnaplen(1 << 20)
-			other = r
-		} else if r, err := pcapgo.NewNgReader(bytes.NewReader(data), pcapgo.NgReaderOptions{WantMixedLinkType: true}); err == nil {
-			other = r
-		} else {
-			continue
-		}
-		got, err := read(t, data)
-		if err != nil && !errors.Is(err, capture.ErrDamaged) {
-			continue // refused for a reason, such as a header in another byte order than its records
-		}
-		for i := 0; ; i++ {
-			want, ci, err := other.ReadPacketData()
-			if err != nil {
-				if i != len(got) {
-					t.Errorf("%s: %d packets, another reader has %d and %v", path, len(got), i, err)
-				}
-				break
-			}
-			if i >= len(got) || got[i].Data != string(want) || got[i].Time != ci.Timestamp.UnixNano() {
-				t.Errorf("%s: packet %d differs from another reader's", path, i+1)
-				break
-			}
-		}
-		compared++
-	}
-	if compared < 100 {
-		t.Errorf("%d captures compared, at least 100 expected", compared)
-	}
+func FuzzOpen(f *testing.F) {
+	plain := pcapBytes(binary.LittleEndian, magicMicro, samples(5))
+	f.Add(plain)
+	f.Add(gz(f, plain))
+	f.Add(zst(f, plain))
+	f.Add(gz(f, zst(f, plain)))
+	f.Add(newNG(binary.LittleEndian).iface(1, 0).packet(0, 1, "x").b)
+	f.Add([]byte("BZh91AY&SY"))
+	f.Fuzz(fuzzRead)
 }

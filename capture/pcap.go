@@ -1,122 +1,154 @@
 package capture
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 )
 
-// Magic numbers of classic pcap (draft-ietf-opsawg-pcap): microseconds, nanoseconds, and the old modified format whose
-// record headers are eight bytes longer.
+// Magic numbers of classic pcap (draft-ietf-opsawg-pcap): microseconds, nanoseconds, and the modified format of
+// Kuznetzov's patched libpcap, whose record headers are eight bytes longer.
 const (
 	magicMicro    = 0xa1b2c3d4
 	magicNano     = 0xa1b23c4d
 	magicModified = 0xa1b2cd34
 )
 
+// Sizes of the file header and of a record header, in bytes.
 const (
-	pcapHeader = 24
-	pcapRecord = 16
+	pcapHeader         = 24
+	pcapRecord         = 16
+	pcapModifiedRecord = 24
 )
 
-// maxRecord is the largest record believed in: no link carries more, and a larger number means that the reading lost
-// its place.
-const maxRecord = 64 << 20
+// maxRecord is the largest record believed in, in bytes: no link carries more, and a larger number means that the
+// reading lost its place.
+const maxRecord = 256 << 20
+
+// maxFraction is the largest fraction of a second believed in, whatever its unit. Some writers put nanoseconds into
+// microsecond files or forget a carry; what is beyond is no time at all.
+const maxFraction = 1e9
 
 // fileReader reads the packets of one file in its order.
 type fileReader interface {
-	// read appends packets to b until it is full or the input ends. File and Seq are set by the caller.
+	// read appends at least one packet and at most MaxBatch to the empty batch b, or gives what ended the file. It
+	// returns early rather than wait for more input. Seq, Loc.File and Now are the caller's.
 	read(b *Batch) error
+	// close lets go of the reader's block.
+	close()
 }
 
-// pcapReader reads a classic pcap file.
+// pcapReader reads a classic pcap file:
+//
+//	magic 4, version 2+2, reserved 8, snaplen 4, link type 4 (upper 16 bits: FCS)
+//	then records: seconds 4, fraction 4, captured length 4, length on the wire 4, captured bytes
 type pcapReader struct {
 	*blockReader
-	name   string
-	order  binary.ByteOrder
-	record int
-	nano   bool
+	place
+	order  byteOrder
+	record int // bytes of a record header
+	unit   int64
 	link   LinkType
-	frames uint64
 }
 
 func newPcapReader(name string, r *blockReader) (*pcapReader, error) {
-	h, err := r.next(pcapHeader)
-	if len(h) < pcapHeader {
-		return nil, &DamagedError{File: name, Offset: r.off, Reason: fmt.Sprintf("file header of %d bytes, %d there", pcapHeader, len(h)), Err: unexpected(err)}
+	p := &pcapReader{blockReader: r, place: place{name: name}, record: pcapRecord, unit: 1000}
+	if err := r.need(pcapHeader); err != nil {
+		return nil, p.short(r.off, "file header", pcapHeader, len(r.have()), err)
 	}
-	p := &pcapReader{blockReader: r, name: name, record: pcapRecord, order: binary.LittleEndian}
-	magic := p.order.Uint32(h)
-	if !isPcapMagic(magic) {
-		p.order = binary.BigEndian
-		magic = p.order.Uint32(h)
+	h := r.have()
+	if !isPcapMagic(p.order.u32(h)) {
+		p.order = bigEndian
 	}
-	p.nano = magic == magicNano
-	if magic == magicModified {
-		p.record += 8
+	switch p.order.u32(h) {
+	case magicNano:
+		p.unit = 1
+	case magicModified:
+		p.record = pcapModifiedRecord
 	}
-	if major := p.order.Uint16(h[4:]); major != 2 {
-		return nil, &DamagedError{File: name, Offset: 4, Reason: fmt.Sprintf("version 2 expected, found %d", major)}
+	if major := p.order.u16(h[4:]); major != 2 {
+		return nil, p.damaged(4, "version 2 expected, found %d", major)
 	}
-	p.link = LinkType(p.order.Uint32(h[20:]) & 0xffff) //nolint:gosec // the upper bits are FCS information
+	p.link = LinkType(p.order.u32(h[20:]) & 0xffff)
+	r.skip(pcapHeader)
 	return p, nil
 }
 
 func isPcapMagic(m uint32) bool { return m == magicMicro || m == magicNano || m == magicModified }
 
-// unexpected keeps a real read error and drops the plain end of the input, which the reason already tells.
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && err == io.ErrUnexpectedEOF { //nolint:errorlint // identity wanted
-		return nil
-	}
-	return err
-}
-
 func (p *pcapReader) read(b *Batch) error {
-	for len(b.Packets) < MaxBatch {
-		if err := p.one(b); err != nil {
+	b.room()
+	for {
+		bad := p.records(b)
+		switch {
+		case len(b.Packets) > 0:
+			b.hold(p.cur)
+			return nil // a bad record comes again, as the first of the next batch
+		case bad != nil:
+			return bad
+		}
+		if err := p.more(); err != nil {
 			return err
 		}
 	}
+}
+
+// records appends the whole records at hand, until the batch is full. The error is about the record that follows them.
+func (p *pcapReader) records(b *Batch) error {
+	buf, at := p.have(), 0
+	start := p.off
+	defer func() { p.skip(at) }()
+	for len(b.Packets) < MaxBatch && len(buf)-at >= p.record {
+		h := buf[at : at+pcapRecord : at+pcapRecord]
+		sec, frac, caplen, wire := p.order.u32(h), p.order.u32(h[4:]), p.order.u32(h[8:]), p.order.u32(h[12:])
+		if isImpossible(sec, frac, caplen, wire) {
+			return p.impossible(start+int64(at), sec, frac, caplen, wire)
+		}
+		first := at + p.record
+		if len(buf)-first < int(caplen) {
+			return nil
+		}
+		at = first + int(caplen)
+		b.Packets = append(b.Packets, Packet{
+			Time: int64(sec)*1e9 + int64(frac)*p.unit, Data: buf[first:at:at], WireLen: max(wire, caplen),
+			Link: p.link, Loc: Loc{Off: start + int64(first)},
+		})
+		p.frames++
+	}
 	return nil
 }
 
-// one reads one record.
-func (p *pcapReader) one(b *Batch) error {
-	start := p.off
-	h, err := p.peek(p.record)
-	if len(h) < p.record {
-		if len(h) == 0 && errors.Is(err, io.EOF) {
-			return io.EOF
-		}
-		return p.damaged(start, fmt.Sprintf("record header of %d bytes, %d left", p.record, len(h)), err)
+// isImpossible tells a record header that cannot be true: the reading has lost its place, or the file its contents.
+func isImpossible(sec, frac, caplen, wire uint32) bool {
+	return caplen > maxRecord || frac > maxFraction || sec|frac|caplen|wire == 0
+}
+
+// impossible says what is wrong with a record header that cannot be true.
+func (p *pcapReader) impossible(at int64, sec, frac, caplen, wire uint32) error {
+	switch {
+	case caplen > maxRecord:
+		return p.damaged(at, "record claims %d bytes, at most %d can be", caplen, maxRecord)
+	case sec|frac|caplen|wire == 0:
+		return p.damaged(at, "record header expected, found zeros")
 	}
-	sec, frac := p.order.Uint32(h), p.order.Uint32(h[4:])
-	caplen, wire := p.order.Uint32(h[8:]), p.order.Uint32(h[12:])
-	if caplen > maxRecord {
-		return p.damaged(start, fmt.Sprintf("record claims %d bytes, at most %d are believed", caplen, maxRecord), nil)
+	return p.damaged(at, "record claims %d parts of a second, at most %d can be", frac, int(maxFraction))
+}
+
+// more reads until one more record is whole.
+func (p *pcapReader) more() error {
+	if err := p.need(p.record); err != nil {
+		if left := len(p.have()); left > 0 || !errors.Is(err, io.EOF) {
+			return p.short(p.off, "record header", p.record, left, err)
+		}
+		return io.EOF
+	}
+	h := p.have()
+	sec, frac, caplen, wire := p.order.u32(h), p.order.u32(h[4:]), p.order.u32(h[8:]), p.order.u32(h[12:])
+	if isImpossible(sec, frac, caplen, wire) {
+		return p.impossible(p.off, sec, frac, caplen, wire) // before waiting for what it claims
 	}
 	size := p.record + int(caplen)
-	rec, err := p.next(size)
-	if len(rec) < size {
-		return p.damaged(start, fmt.Sprintf("record of %d bytes, %d left", size, len(rec)), err)
+	if err := p.need(size); err != nil {
+		return p.short(p.off, "record", size, len(p.have()), err)
 	}
-	t := int64(sec) * 1e9
-	if p.nano {
-		t += int64(frac)
-	} else {
-		t += int64(frac) * 1000
-	}
-	b.hold(p.cur)
-	b.Packets = append(b.Packets, Packet{
-		Time: t, Data: rec[p.record:], WireLen: max(wire, caplen), Link: p.link,
-		Loc: Loc{Off: start + int64(p.record)},
-	})
-	p.frames++
 	return nil
-}
-
-func (p *pcapReader) damaged(at int64, reason string, err error) error {
-	return &DamagedError{File: p.name, Offset: at, Frame: p.frames, Reason: reason, Err: unexpected(err)}
 }

@@ -1,289 +1,314 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"math"
-	"math/bits"
 )
 
-// Block types of pcapng (draft-ietf-opsawg-pcapng).
+// Block types of pcapng (draft-ietf-opsawg-pcapng section 11.1).
 const (
-	blockSHB = 0x0a0d0d0a // section header; reads the same in both byte orders
 	blockIDB = 1          // interface description
 	blockPB  = 2          // packet, obsolete
 	blockSPB = 3          // simple packet
 	blockEPB = 6          // enhanced packet
 	blockDSB = 10         // decryption secrets
+	blockSHB = 0x0a0d0d0a // section header; reads the same in both byte orders
 )
 
-// Options of interest.
+// Options of interest (sections 3.5, 4.2).
 const (
 	optEnd      = 0
 	optComment  = 1
-	optTSResol  = 9
-	optTSOffset = 14
+	optName     = 2  // if_name, in an interface description
+	optTSResol  = 9  // if_tsresol
+	optTSOffset = 14 // if_tsoffset
 )
 
-// Bounds: a comment or a secret beyond them is dropped and counted as such, never silently kept.
+// Sizes in bytes of what blocks are made of.
 const (
-	maxInterfaces   = 1 << 16
-	maxCommentBytes = 1 << 20
-	maxSecretBytes  = 16 << 20
+	ngFrame   = 12 // type and length before a body, length after it
+	ngBody    = 8  // where the body begins
+	ngSection = 28 // the least section header: magic, version, section length
+	ngPacket  = 20 // fixed part of an enhanced or obsolete packet
+)
+
+const byteOrderMagic = 0x1a2b3c4d
+
+// secretsTLS is the type of decryption secrets that are an NSS key log (section 4.7).
+const secretsTLS = 0x544c534b
+
+// Bounds of what is kept beside packets. What is beyond is dropped and counted, never silently kept.
+const (
+	maxInterfaces  = 1 << 16
+	maxSecretBytes = 16 << 20
+	maxNameBytes   = 255
 )
 
 // ngInterface is what a packet needs of its interface.
 type ngInterface struct {
+	clock   clock
+	snaplen uint32 // bytes, 0 for no limit
 	link    LinkType
-	snaplen uint32
-	unit    tick
-	offset  int64 // seconds added to every time
 }
 
-// tick is the unit of an interface's times.
-type tick struct {
-	perSecond uint64
-	shift     uint8 // for powers of two: perSecond is 1<<shift
-}
-
-// pcapngReader reads a pcapng file: any number of sections and interfaces.
+// pcapngReader reads a pcapng file: any number of sections, each with its byte order and interfaces.
 type pcapngReader struct {
 	*blockReader
-	name       string
-	order      binary.ByteOrder
-	interfaces []ngInterface
-	frames     uint64
-
-	comments     map[uint64]string // by frame of this file
-	commentBytes int
-	secrets      [][]byte
-	secretBytes  int
-	dropped      uint64 // comments and secrets over the bounds
+	place
+	order      byteOrder
+	interfaces []ngInterface // of the section
+	before     int           // interfaces of the sections before, so that numbers are unique within the file
+	last       int64         // time of the packet before, for those that have none
+	names      map[uint16]string
+	notes      notes
+	secrets    [][]byte
+	secretSize int
+	dropped    uint64 // secrets beyond the bound or of no known type
 }
 
 func newPcapNGReader(name string, r *blockReader) *pcapngReader {
-	return &pcapngReader{blockReader: r, name: name, order: binary.LittleEndian, comments: map[uint64]string{}}
+	return &pcapngReader{blockReader: r, place: place{name: name}}
 }
 
 func (p *pcapngReader) read(b *Batch) error {
-	for len(b.Packets) < MaxBatch {
-		if err := p.one(b); err != nil {
+	b.room()
+	for {
+		bad := p.blocks(b)
+		switch {
+		case len(b.Packets) > 0:
+			b.hold(p.cur)
+			return nil // a bad block comes again, as the first of the next batch
+		case bad != nil:
+			return bad
+		}
+		if err := p.more(); err != nil {
 			return err
 		}
+	}
+}
+
+// blocks takes the whole blocks at hand, until the batch is full. The error is about the block that follows them.
+func (p *pcapngReader) blocks(b *Batch) error {
+	for len(b.Packets) < MaxBatch {
+		buf := p.have()
+		if len(buf) < ngFrame {
+			return nil
+		}
+		kind, size, err := p.header(buf)
+		if err != nil || len(buf) < size {
+			return err
+		}
+		if tail := p.order.u32(buf[size-4:]); int64(tail) != int64(size) {
+			return p.damaged(p.off, "block length %d, repeated as %d", size, tail)
+		}
+		if err := p.block(b, kind, buf[ngBody:size-4:size-4]); err != nil {
+			return err
+		}
+		p.skip(size)
 	}
 	return nil
 }
 
-func (p *pcapngReader) damaged(at int64, reason string, err error) error {
-	return &DamagedError{File: p.name, Offset: at, Frame: p.frames, Reason: reason, Err: unexpected(err)}
-}
-
-// one reads one block.
-func (p *pcapngReader) one(b *Batch) error {
-	start := p.off
-	h, err := p.peek(12)
-	if len(h) < 12 {
-		if len(h) == 0 && errors.Is(err, io.EOF) {
-			return io.EOF
-		}
-		return p.damaged(start, fmt.Sprintf("block header of 12 bytes, %d left", len(h)), err)
-	}
-	kind := p.order.Uint32(h)
+// header reads a block's type and length, and a section's byte order.
+func (p *pcapngReader) header(h []byte) (kind uint32, size int, err error) {
+	kind = p.order.u32(h)
+	least := ngFrame
 	if kind == blockSHB {
-		if kind, err = p.byteOrder(start, h); err != nil {
-			return err
+		least = ngSection
+		switch {
+		case binary.LittleEndian.Uint32(h[8:]) == byteOrderMagic:
+			p.order = littleEndian
+		case binary.BigEndian.Uint32(h[8:]) == byteOrderMagic:
+			p.order = bigEndian
+		default:
+			return 0, 0, p.damaged(p.off, "byte-order magic 1a2b3c4d expected, found %x", h[8:12])
 		}
 	}
-	size := p.order.Uint32(h[4:])
-	if size < 12 || size%4 != 0 || size > maxRecord {
-		return p.damaged(start, fmt.Sprintf("block length %d (a multiple of 4, 12 to %d expected)", size, maxRecord), nil)
+	n := p.order.u32(h[4:])
+	if n < uint32(least) || n%4 != 0 || n > maxRecord {
+		return 0, 0, p.damaged(p.off, "block length %d: a multiple of 4 from %d to %d expected", n, least, maxRecord)
 	}
-	block, err := p.next(int(size))
-	if len(block) < int(size) {
-		return p.damaged(start, fmt.Sprintf("block of %d bytes, %d left", size, len(block)), err)
-	}
-	if tail := p.order.Uint32(block[size-4:]); tail != size {
-		return p.damaged(start, fmt.Sprintf("block length %d, repeated as %d", size, tail), nil)
-	}
-	return p.block(b, kind, block[8:size-4], start)
+	return kind, int(n), nil
 }
 
-// byteOrder reads a section's byte order.
-func (p *pcapngReader) byteOrder(start int64, h []byte) (uint32, error) {
-	switch magic := h[8:12]; {
-	case binary.LittleEndian.Uint32(magic) == 0x1a2b3c4d:
-		p.order = binary.LittleEndian
-	case binary.BigEndian.Uint32(magic) == 0x1a2b3c4d:
-		p.order = binary.BigEndian
-	default:
-		return 0, p.damaged(start, fmt.Sprintf("byte-order magic 1a2b3c4d expected, found %x", magic), nil)
+// more reads until one more block is whole.
+func (p *pcapngReader) more() error {
+	if err := p.need(ngFrame); err != nil {
+		if left := len(p.have()); left > 0 || !errors.Is(err, io.EOF) {
+			return p.short(p.off, "block header", ngFrame, left, err)
+		}
+		return io.EOF
 	}
-	p.interfaces = p.interfaces[:0]
-	return blockSHB, nil
+	_, size, err := p.header(p.have())
+	if err != nil {
+		return err
+	}
+	if err := p.need(size); err != nil {
+		return p.short(p.off, "block", size, len(p.have()), err)
+	}
+	return nil
 }
 
-// block reads a block's body; body begins start+8 in the file.
-func (p *pcapngReader) block(b *Batch, kind uint32, body []byte, start int64) error {
+// block takes a block's body; p.off is the offset of the block.
+func (p *pcapngReader) block(b *Batch, kind uint32, body []byte) error {
 	switch kind {
-	case blockIDB:
-		return p.interfaceBlock(body, start)
 	case blockEPB, blockPB:
-		return p.packet(b, kind, body, start)
+		return p.packet(b, kind, body)
 	case blockSPB:
-		return p.simple(b, body, start)
+		return p.simple(b, body)
+	case blockSHB:
+		return p.section(body)
+	case blockIDB:
+		return p.describe(body)
 	case blockDSB:
 		p.secret(body)
-	default: // name resolution, statistics, custom, unknown: not packets
+	default: // name resolution, statistics, custom, unknown: no packets
 	}
 	return nil
 }
 
-func (p *pcapngReader) interfaceBlock(body []byte, start int64) error {
+func (p *pcapngReader) section(body []byte) error {
+	if major := p.order.u16(body[4:]); major != 1 {
+		return p.damaged(p.off, "section version 1 expected, found %d", major)
+	}
+	p.before += len(p.interfaces)
+	p.interfaces = p.interfaces[:0]
+	return nil
+}
+
+// describe takes an interface description.
+func (p *pcapngReader) describe(body []byte) error {
 	if len(body) < 8 {
-		return p.damaged(start, fmt.Sprintf("interface block of 8 bytes, %d there", len(body)), nil)
+		return p.damaged(p.off, "interface block of 8 bytes expected, found %d", len(body))
 	}
-	if len(p.interfaces) >= maxInterfaces {
-		return p.damaged(start, fmt.Sprintf("more than %d interfaces", maxInterfaces), nil)
+	if p.before+len(p.interfaces) >= maxInterfaces {
+		return p.damaged(p.off, "more than %d interfaces", maxInterfaces)
 	}
-	i := ngInterface{
-		link: LinkType(p.order.Uint16(body)), snaplen: p.order.Uint32(body[4:]), unit: tick{perSecond: 1e6},
-	}
-	p.options(body[8:], func(code uint16, v []byte) {
+	i := ngInterface{link: LinkType(p.order.u16(body)), snaplen: p.order.u32(body[4:])}
+	i.clock.resolve(6) // microseconds unless stated
+	index := p.iface(len(p.interfaces))
+	for o := (options{order: p.order, b: body[8:]}); o.next(); {
 		switch {
-		case code == optTSResol && len(v) >= 1:
-			i.unit = resolution(v[0])
-		case code == optTSOffset && len(v) >= 8:
-			i.offset = int64(p.order.Uint64(v)) //nolint:gosec // signed by definition
+		case o.code == optName && len(o.value) <= maxNameBytes && len(o.value) > 0:
+			if p.names == nil {
+				p.names = map[uint16]string{}
+			}
+			p.names[index] = string(bytes.TrimRight(o.value, "\x00"))
+		case o.code == optTSResol && len(o.value) == 1:
+			i.clock.resolve(o.value[0])
+		case o.code == optTSOffset && len(o.value) == 8:
+			i.clock.offset = int64(p.order.u64(o.value)) //nolint:gosec // signed by definition
 		}
-	})
+	}
 	p.interfaces = append(p.interfaces, i)
 	return nil
 }
 
-// resolution reads if_tsresol: a negative power of 10, or of 2 with the upper bit set.
-func resolution(v byte) tick {
-	n := v & 0x7f
-	if v&0x80 != 0 {
-		return tick{perSecond: 1 << min(n, 63), shift: min(n, 63)}
-	}
-	unit := uint64(1)
-	for range min(n, 19) {
-		unit *= 10
-	}
-	return tick{perSecond: unit}
+// iface is a section's interface as numbered within the file.
+func (p *pcapngReader) iface(index int) uint16 {
+	return uint16(p.before + index) //nolint:gosec // describe keeps the sum below maxInterfaces
 }
 
-// time turns an interface's ticks into nanoseconds since 1970, clamped to what 64 bits hold (year 2262).
-func (i *ngInterface) time(ticks uint64) int64 {
-	var sec, ns uint64
-	if i.unit.shift > 0 {
-		sec = ticks >> i.unit.shift
-		hi, lo := bits.Mul64(ticks&(1<<i.unit.shift-1), 1e9)
-		ns = hi<<(64-i.unit.shift) | lo>>i.unit.shift
-	} else {
-		sec = ticks / i.unit.perSecond
-		hi, lo := bits.Mul64(ticks%i.unit.perSecond, 1e9)
-		ns, _ = bits.Div64(hi, lo, i.unit.perSecond)
+// packet takes an enhanced packet block, or an obsolete one, which differs in the width of the interface's number:
+//
+//	enhanced: interface 4            obsolete: interface 2, drops 2
+//	both:     time upper 4, time lower 4, captured length 4, length on the wire 4, captured bytes, options
+func (p *pcapngReader) packet(b *Batch, kind uint32, body []byte) error {
+	if len(body) < ngPacket {
+		return p.damaged(p.off, "packet block of %d bytes expected, found %d", ngPacket, len(body))
 	}
-	const last = math.MaxInt64/1_000_000_000 - 1
-	t := int64(min(sec, last)) + min(max(i.offset, -last), last) //nolint:gosec // bounded
-	t = max(min(t, last), -last)
-	return t*1e9 + int64(ns) //nolint:gosec // below 1e9
-}
-
-// options calls f for each option until the end of the list or of the bytes.
-func (p *pcapngReader) options(b []byte, f func(code uint16, value []byte)) {
-	for len(b) >= 4 {
-		code, n := p.order.Uint16(b), int(p.order.Uint16(b[2:]))
-		b = b[4:]
-		if code == optEnd || n > len(b) {
-			return
-		}
-		f(code, b[:n])
-		b = b[min((n+3)&^3, len(b)):]
-	}
-}
-
-// packet reads an enhanced or an obsolete packet block; both have the same shape, but the obsolete one has an interface
-// of 16 bits, then a drop count.
-func (p *pcapngReader) packet(b *Batch, kind uint32, body []byte, start int64) error {
-	const head = 20
-	if len(body) < head {
-		return p.damaged(start, fmt.Sprintf("packet block of %d bytes, %d there", head, len(body)), nil)
-	}
-	index := int(p.order.Uint32(body))
+	index := p.order.u32(body)
 	if kind == blockPB {
-		index = int(p.order.Uint16(body))
+		index = uint32(p.order.u16(body))
 	}
-	if index >= len(p.interfaces) {
-		return p.damaged(start, fmt.Sprintf("packet of interface %d, %d are described", index, len(p.interfaces)), nil)
+	if int64(index) >= int64(len(p.interfaces)) {
+		return p.damaged(p.off, "packet of interface %d, %d are described", index, len(p.interfaces))
+	}
+	caplen, wire := p.order.u32(body[12:]), p.order.u32(body[16:])
+	if int64(caplen) > int64(len(body)-ngPacket) {
+		return p.damaged(p.off, "packet of %d bytes in a block with room for %d", caplen, len(body)-ngPacket)
 	}
 	i := &p.interfaces[index]
-	ticks := uint64(p.order.Uint32(body[4:]))<<32 | uint64(p.order.Uint32(body[8:]))
-	caplen, wire := p.order.Uint32(body[12:]), p.order.Uint32(body[16:])
-	if int64(caplen) > int64(len(body)-head) {
-		return p.damaged(start, fmt.Sprintf("packet of %d bytes in a block with room for %d", caplen, len(body)-head), nil)
-	}
-	data := body[head : head+int(caplen) : head+int(caplen)]
-	p.deliver(b, Packet{
-		Time: i.time(ticks), Data: data, WireLen: max(wire, caplen), Link: i.link, Iface: uint16(index), //nolint:gosec // bounded
-		Loc: Loc{Off: start + 8 + head},
+	end := ngPacket + int(caplen)
+	p.last = i.clock.time(uint64(p.order.u32(body[4:]))<<32 | uint64(p.order.u32(body[8:])))
+	b.Packets = append(b.Packets, Packet{
+		Time: p.last, Data: body[ngPacket:end:end], WireLen: max(wire, caplen), Link: i.link,
+		Iface: p.iface(int(index)), Loc: Loc{Off: p.off + ngBody + ngPacket},
 	})
-	if rest := body[min(head+(int(caplen)+3)&^3, len(body)):]; len(rest) >= 8 {
-		p.options(rest, p.comment)
+	p.frames++
+	if rest := (end + 3) &^ 3; rest+4 <= len(body) {
+		for o := (options{order: p.order, b: body[rest:]}); o.next(); {
+			if o.code == optComment {
+				p.notes.add(p.frames, o.value)
+			}
+		}
 	}
 	return nil
 }
 
-func (p *pcapngReader) deliver(b *Batch, pkt Packet) {
-	b.hold(p.cur)
-	b.Packets = append(b.Packets, pkt)
-	p.frames++
-}
-
-// simple reads a simple packet block: no time, the first interface, cut by its snaplen.
-func (p *pcapngReader) simple(b *Batch, body []byte, start int64) error {
-	if len(body) < 4 || len(p.interfaces) == 0 {
-		return p.damaged(start, "simple packet block without length or interface", nil)
+// simple takes a simple packet block: of the first interface, cut by its snaplen, without a time. It gets that of the
+// packet before it, so that it keeps its place.
+func (p *pcapngReader) simple(b *Batch, body []byte) error {
+	if len(p.interfaces) == 0 {
+		return p.damaged(p.off, "simple packet, but no interface is described")
+	}
+	if len(body) < 4 {
+		return p.damaged(p.off, "simple packet block of 4 bytes expected, found %d", len(body))
 	}
 	i := &p.interfaces[0]
-	wire := p.order.Uint32(body)
-	caplen := min(int64(wire), int64(len(body)-4))
+	wire := p.order.u32(body)
+	caplen := wire
 	if i.snaplen > 0 {
-		caplen = min(caplen, int64(i.snaplen))
+		caplen = min(caplen, i.snaplen)
 	}
-	p.deliver(b, Packet{
-		Data: body[4 : 4+caplen : 4+caplen], WireLen: wire, Link: i.link, Loc: Loc{Off: start + 12},
+	if int64(caplen) > int64(len(body)-4) {
+		return p.damaged(p.off, "packet of %d bytes in a block with room for %d", caplen, len(body)-4)
+	}
+	end := 4 + int(caplen)
+	b.Packets = append(b.Packets, Packet{
+		Time: p.last, Data: body[4:end:end], WireLen: wire, Link: i.link, Iface: p.iface(0),
+		Loc: Loc{Off: p.off + ngBody + 4},
 	})
+	p.frames++
 	return nil
 }
 
-func (p *pcapngReader) comment(code uint16, v []byte) {
-	if code != optComment {
-		return
-	}
-	if p.commentBytes+len(v) > maxCommentBytes {
+// secret keeps a TLS key log aside.
+func (p *pcapngReader) secret(body []byte) {
+	if len(body) < 8 || p.order.u32(body) != secretsTLS {
 		p.dropped++
 		return
 	}
-	p.commentBytes += len(v)
-	if old := p.comments[p.frames]; old != "" {
-		v = append([]byte(old+"\n"), v...)
+	n := int(min(int64(p.order.u32(body[4:])), int64(len(body)-8)))
+	if p.secretSize+n > maxSecretBytes {
+		p.dropped++
+		return
 	}
-	p.comments[p.frames] = string(v)
+	p.secretSize += n
+	p.secrets = append(p.secrets, bytes.Clone(body[8:8+n]))
 }
 
-func (p *pcapngReader) secret(body []byte) {
-	if len(body) < 8 {
-		return
+// options walks through a list of options; what does not fit ends it, as damage there harms no packet.
+type options struct {
+	order byteOrder
+	b     []byte
+	code  uint16
+	value []byte
+}
+
+func (o *options) next() bool {
+	if len(o.b) < 4 {
+		return false
 	}
-	n := min(int64(p.order.Uint32(body[4:])), int64(len(body)-8))
-	if p.secretBytes+int(n) > maxSecretBytes {
-		p.dropped++
-		return
+	n := int(o.order.u16(o.b[2:]))
+	o.code = o.order.u16(o.b)
+	o.b = o.b[4:]
+	if o.code == optEnd || n > len(o.b) {
+		return false
 	}
-	p.secretBytes += int(n)
-	p.secrets = append(p.secrets, append([]byte(nil), body[8:8+n]...))
+	o.value = o.b[:n]
+	o.b = o.b[min((n+3)&^3, len(o.b)):]
+	return true
 }
