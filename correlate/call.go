@@ -15,7 +15,7 @@ func (t *Tracker) callOf(m *decode.Message) (ci uint32, fresh bool) {
 		hash = pairHash(m.Src, m.Dst)
 	}
 	head := t.byID.get(hash)
-	for ci := head; ci != 0; {
+	for ci = head; ci != 0; {
 		c := t.calls.at(ci)
 		if len(id) > 0 || c.id.Len == 0 && t.holds(c, m.Src) {
 			return ci, false // the seeded hash of a Call-ID stands for it: see decode.Keys
@@ -53,7 +53,7 @@ func (t *Tracker) sameHost(c *callRec, i, j uint16) bool {
 
 func (t *Tracker) holds(c *callRec, e frame.Endpoint) bool {
 	for i := range c.nEps {
-		if *t.ep(c, uint16(i)) == e { //nolint:gosec // at most maxEndpoints
+		if *t.ep(c, uint16(i)) == e {
 			return true
 		}
 	}
@@ -89,7 +89,7 @@ func (t *Tracker) endpoint(c *callRec, e frame.Endpoint) uint16 {
 		side.eps = append(side.eps, e)
 	}
 	c.nEps++
-	return uint16(c.nEps - 1) //nolint:gosec // at most maxEndpoints
+	return uint16(c.nEps - 1)
 }
 
 // begin fills a new call from its first message.

@@ -78,33 +78,36 @@ func clip(b []byte) string { return string(b[:min(len(b), maxText)]) }
 
 // moveDialog takes the dialog from early to confirmed to ended.
 func (t *Tracker) moveDialog(x *seen, d *dialogRec) {
-	c, s := x.c, &x.m.SIP
-	if s.Request {
+	s := &x.m.SIP
+	success := s.Status >= 200 && s.Status < 300
+	switch {
+	case s.Request:
 		if s.MethodID == sip.MethodBye {
 			d.state = DialogEnded
 		}
+	case success && s.CSeqMethodID == sip.MethodInvite:
+		t.confirm(x.c, d)
+	case success && d.state == DialogEarly:
+		d.state = DialogConfirmed
+	case s.CSeqMethodID == sip.MethodInvite && s.Status > 100 && s.Status < 200 && !d.early && !d.answered:
+		d.early = true
+		x.c.early++
+		t.totals.Early++
+	}
+}
+
+// confirm takes a 2xx of an INVITE.
+func (t *Tracker) confirm(c *callRec, d *dialogRec) {
+	if d.state == DialogEarly {
+		d.state = DialogConfirmed
+	}
+	if d.answered {
 		return
 	}
-	switch {
-	case s.CSeqMethodID == sip.MethodInvite && s.Status > 100 && s.Status < 200:
-		if !d.early && !d.answered {
-			d.early = true
-			c.early++
-			t.totals.Early++
-		}
-	case s.CSeqMethodID == sip.MethodInvite && s.Status >= 200 && s.Status < 300:
-		if d.state == DialogEarly {
-			d.state = DialogConfirmed
-		}
-		if !d.answered {
-			d.answered = true
-			c.confirmed++
-			t.totals.Confirmed++
-			if d.early {
-				t.totals.EarlyConfirmed++
-			}
-		}
-	case s.Status >= 200 && s.Status < 300 && d.state == DialogEarly:
-		d.state = DialogConfirmed
+	d.answered = true
+	c.confirmed++
+	t.totals.Confirmed++
+	if d.early {
+		t.totals.EarlyConfirmed++
 	}
 }

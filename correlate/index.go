@@ -13,6 +13,8 @@ type indexSlot struct {
 	val uint32
 }
 
+func (x *index) mask() uint64 { return uint64(len(x.slots)) - 1 }
+
 // indexMin is the first size; sizes are powers of two.
 const indexMin = 1 << 10
 
@@ -20,7 +22,7 @@ func (x *index) get(key uint64) uint32 {
 	if x.n == 0 {
 		return 0
 	}
-	mask := uint64(len(x.slots) - 1)
+	mask := x.mask()
 	for i := key & mask; ; i = (i + 1) & mask {
 		s := &x.slots[i]
 		if s.val == 0 {
@@ -36,7 +38,7 @@ func (x *index) set(key uint64, val uint32) {
 	if (x.n+1)*8 > len(x.slots)*5 { // at most five eighths full: probes stay short
 		x.grow()
 	}
-	mask := uint64(len(x.slots) - 1)
+	mask := x.mask()
 	for i := key & mask; ; i = (i + 1) & mask {
 		s := &x.slots[i]
 		if s.val == 0 {
@@ -67,7 +69,7 @@ func (x *index) drop(key uint64) {
 	if x.n == 0 {
 		return
 	}
-	mask := uint64(len(x.slots) - 1)
+	mask := x.mask()
 	i := key & mask
 	for x.slots[i].key != key || x.slots[i].val == 0 {
 		if x.slots[i].val == 0 {

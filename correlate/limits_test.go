@@ -190,7 +190,7 @@ func TestBoardChanges(t *testing.T) {
 }
 
 // The hot path of the tracker does not allocate once its tables have grown.
-func TestTrackerAllocations(t *testing.T) {
+func TestTrackerAllocations(t *testing.T) { //nolint:paralleltest // counts allocations
 	packets := callPackets(400)
 	decoder, streams := decode.NewDecoder(decode.Options{}), decode.NewStreams()
 	var messages []*decode.Message

@@ -78,14 +78,18 @@ func (t *Tracker) notify(c *callRec, s *sip.Message) {
 			continue
 		}
 		state := sip.ParseSubscriptionState(s.Headers[i].Value.Of(s.Raw)).State
-		if string(state) == "terminated" {
-			c.bits |= callSubEnded
-			c.bits &^= callSubActive
-		} else {
-			c.bits |= callSubActive
-			c.bits &^= callSubEnded
-		}
+		c.subscription(string(state) != "terminated")
 		return
+	}
+}
+
+// subscription notes whether the call's subscription is active or ended.
+func (c *callRec) subscription(active bool) {
+	c.bits &^= callSubActive | callSubEnded
+	if active {
+		c.bits |= callSubActive
+	} else {
+		c.bits |= callSubEnded
 	}
 }
 

@@ -71,7 +71,7 @@ func (t *Tracker) gapsOf(c *callRec) []decode.Gap {
 
 func (t *Tracker) hasHost(c *callRec, e frame.Endpoint) bool {
 	for i := range c.nEps {
-		if t.ep(c, uint16(i)).SameHost(e) { //nolint:gosec // at most maxEndpoints
+		if t.ep(c, uint16(i)).SameHost(e) {
 			return true
 		}
 	}

@@ -348,7 +348,7 @@ func (t *Tracker) Totals() Totals {
 	n.Transactions = map[string]uint64{}
 	for i, v := range n.txns {
 		if v > 0 {
-			n.Transactions[t.names.name(uint16(i))] = v //nolint:gosec // at most maxMethods
+			n.Transactions[t.names.name(uint16(i))] = v
 		}
 	}
 	n.txns = nil

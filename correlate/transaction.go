@@ -219,24 +219,14 @@ func (t *Tracker) response(x *seen, ti, mi uint32) {
 		r.final, r.status = mi, s.Status
 		r.bits |= txnFinal
 	}
-	invite := s.CSeqMethodID == sip.MethodInvite
+	r.state = TxnCompleted
 	switch {
-	case invite && s.Status < 300:
+	case s.CSeqMethodID == sip.MethodInvite && s.Status < 300:
 		r.state = TxnTerminated
-	default:
-		r.state = TxnCompleted
-	}
-	if s.CSeqMethodID == sip.MethodRegister {
+	case s.CSeqMethodID == sip.MethodRegister:
 		t.registered(x, r)
-	}
-	if s.CSeqMethodID == sip.MethodSubscribe && s.Status < 300 {
-		if r.bits&txnRemove != 0 || s.Expires == 0 {
-			c.bits |= callSubEnded
-			c.bits &^= callSubActive
-		} else {
-			c.bits |= callSubActive
-			c.bits &^= callSubEnded
-		}
+	case s.CSeqMethodID == sip.MethodSubscribe && s.Status < 300:
+		c.subscription(r.bits&txnRemove == 0 && s.Expires != 0)
 	}
 	if r.bits&txnCaller != 0 {
 		t.finalAtCaller(x, r)

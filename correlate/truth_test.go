@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ func captures(t *testing.T, f func(t *testing.T, name, path string, want truth))
 		if err != nil || !ok {
 			return err
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // a test's own path
+		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -210,7 +211,7 @@ func compareCalls(t *testing.T, b *correlate.Board, want []truthCall) {
 			t.Errorf("call %s is not listed", w.CallID)
 			continue
 		}
-		if states := agree[w.State]; states != nil && !contains(states, s.State.String()) {
+		if states := agree[w.State]; states != nil && !slices.Contains(states, s.State.String()) {
 			t.Errorf("call %s: state %s, want %s", w.CallID, s.State, w.State)
 		}
 		near(t, w.CallID+" pdd", s.PDD, w.PDD)
@@ -227,15 +228,6 @@ func compareCalls(t *testing.T, b *correlate.Board, want []truthCall) {
 			t.Errorf("call %s: released by %s, want %s", w.CallID, s.ReleasedBy.Host(), by)
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func near(t *testing.T, what string, ns int64, ms *float64) {

@@ -73,7 +73,7 @@ type Summary struct {
 type Side uint8
 
 const (
-	// SideUnknown: neither is known.
+	// SideUnknown says that neither is known.
 	SideUnknown Side = iota
 	// Caller sent the first INVITE.
 	Caller

@@ -158,7 +158,7 @@ func TestSnaplenMarksMessages(t *testing.T) {
 }
 
 // Decoding a plain datagram does not allocate once a Work has been used.
-func TestFramesAllocations(t *testing.T) {
+func TestFramesAllocations(t *testing.T) { //nolint:paralleltest // counts allocations
 	var packets []capture.Packet
 	for i := range capture.MaxBatch {
 		packets = append(packets, packet(uint64(i+1), 17, udp(options), -1, false))

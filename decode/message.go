@@ -73,8 +73,8 @@ type Gap struct {
 type GapKind uint8
 
 const (
-	// StreamGap: TCP segments that the capture does not have.
+	// StreamGap is TCP segments that the capture does not have.
 	StreamGap GapKind = iota + 1
-	// FragmentGap: an IP datagram of which fragments are missing.
+	// FragmentGap is an IP datagram of which fragments are missing.
 	FragmentGap
 )

@@ -49,7 +49,7 @@ type StreamLimits struct {
 func (a *Accounting) Each(f func(name string, n uint64)) {
 	for o, n := range a.Outcomes {
 		if n > 0 {
-			f(Outcome(o).String(), n) //nolint:gosec // below outcomes
+			f(Outcome(o).String(), n)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func (a *Accounting) Each(f func(name string, n uint64)) {
 func (a *Accounting) EachMalformed(f func(reason string, n uint64)) {
 	for r, n := range a.Malformed {
 		if n > 0 {
-			f(frame.Reason(r).String(), n) //nolint:gosec // below frame.Reasons
+			f(frame.Reason(r).String(), n)
 		}
 	}
 }

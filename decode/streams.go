@@ -173,7 +173,7 @@ func (s *Streams) fragment(i int) {
 
 // settle corrects the outcome of the fragments that waited for the one that completed the datagram.
 func (s *Streams) settle(d *frame.Datagram, completed Outcome) {
-	waited := uint64(max(d.Frames-1, 0)) //nolint:gosec // not negative
+	waited := uint64(max(d.Frames-1, 0))
 	to := OutcomeContinuation
 	if completed == OutcomeOther {
 		to = OutcomeOther

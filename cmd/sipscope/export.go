@@ -21,8 +21,8 @@ type exportCommand struct {
 	force bool
 }
 
-func newExport(io stdio) *cobra.Command {
-	c := &exportCommand{input: input{io: io}}
+func newExport(std stdio) *cobra.Command {
+	c := &exportCommand{input: input{io: std}}
 	cmd := &cobra.Command{
 		Use:   "export FILE... -o OUT",
 		Short: "Write the frames of calls to a capture of their own",

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,8 +32,8 @@ type flowCommand struct {
 	color    string
 }
 
-func newFlow(io stdio) *cobra.Command {
-	c := &flowCommand{input: input{io: io}}
+func newFlow(std stdio) *cobra.Command {
+	c := &flowCommand{input: input{io: std}}
 	cmd := &cobra.Command{
 		Use:   "flow FILE... --call N",
 		Short: "Draw calls as a ladder diagram",
@@ -174,10 +175,8 @@ func (a *archive) accountingLine() string {
 
 // oneOf checks a flag's value.
 func oneOf(flag, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
 	return usagef("it takes "+strings.Join(allowed, ", "), "%s %q is not known", flag, value)
 }

@@ -24,8 +24,8 @@ type lsCommand struct {
 	color   string
 }
 
-func newLs(io stdio) *cobra.Command {
-	c := &lsCommand{input: input{io: io}}
+func newLs(std stdio) *cobra.Command {
+	c := &lsCommand{input: input{io: std}}
 	cmd := &cobra.Command{
 		Use:   "ls FILE...",
 		Short: "List the calls of captures",
@@ -64,7 +64,7 @@ func (c *lsCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := sortCalls(nil, c.sortBy); err != nil {
+	if err = sortCalls(nil, c.sortBy); err != nil {
 		return err
 	}
 	a, err := c.read(cmd.Context(), cmd, args, wants{headers: headers})

@@ -17,7 +17,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // -ldflags -X needs a variable
+var version = "dev"
 
 // Exit codes (DESIGN 7). Scripts rely on them.
 const (
@@ -59,11 +59,11 @@ func usagef(hint, format string, args ...any) error {
 }
 
 // run executes one command line and gives the exit code.
-func run(ctx context.Context, args []string, io stdio) int {
-	root := newRoot(io)
+func run(ctx context.Context, args []string, std stdio) int {
+	root := newRoot(std)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	return report(io.err, err)
+	return report(std.err, err)
 }
 
 // report prints an error as one line and, where there is one, a hint, and picks the exit code.

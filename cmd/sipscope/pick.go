@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,7 +37,7 @@ func (a *archive) pick(names []string) ([]correlate.Call, error) {
 	}
 	var calls []correlate.Call
 	for i, num := range nums {
-		if contains(nums[:i], num) {
+		if slices.Contains(nums[:i], num) {
 			continue
 		}
 		if c, ok := a.board.Call(num); ok {
@@ -44,15 +45,6 @@ func (a *archive) pick(names []string) ([]correlate.Call, error) {
 		}
 	}
 	return calls, nil
-}
-
-func contains(nums []uint32, num uint32) bool {
-	for _, n := range nums {
-		if n == num {
-			return true
-		}
-	}
-	return false
 }
 
 // number resolves a call's name: its number, its Call-ID, or a beginning that only one Call-ID has.

@@ -10,8 +10,8 @@ import (
 )
 
 // newRoot builds the command tree.
-func newRoot(io stdio) *cobra.Command {
-	list := newLs(io)
+func newRoot(std stdio) *cobra.Command {
+	list := newLs(std)
 	root := &cobra.Command{
 		Use:   "sipscope [FILE...]",
 		Short: "See SIP: calls and ladder diagrams from packet captures",
@@ -39,11 +39,11 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 		},
 	}
 	root.Flags().AddFlagSet(list.Flags())
-	root.SetIn(io.in)
-	root.SetOut(io.out)
-	root.SetErr(io.err)
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(io), newShow(io), newStats(io), newExport(io), filtersTopic(), columnsTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), filtersTopic(), columnsTopic())
 	return root
 }
 

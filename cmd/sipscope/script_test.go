@@ -76,7 +76,7 @@ func cmdExitCode(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func asExit(err error, target *interface{ ExitCode() int }) bool {
-	e, ok := err.(interface{ ExitCode() int }) //nolint:errorlint // testscript gives the plain error
+	e, ok := err.(interface{ ExitCode() int })
 	if ok {
 		*target = e
 	}

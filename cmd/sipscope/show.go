@@ -23,8 +23,8 @@ type showCommand struct {
 	color   string
 }
 
-func newShow(io stdio) *cobra.Command {
-	c := &showCommand{input: input{io: io}}
+func newShow(std stdio) *cobra.Command {
+	c := &showCommand{input: input{io: std}}
 	cmd := &cobra.Command{
 		Use:   "show FILE... --call N | --message N",
 		Short: "Show messages, raw or parsed",
@@ -178,7 +178,7 @@ func (c *showCommand) write(w io.Writer, s *shown, i int, color bool) error {
 
 // heading says where the message comes from.
 func (s *shown) heading() string {
-	place := ""
+	var place string
 	if s.index > 0 {
 		place = fmt.Sprintf("message %d of call %d · ", s.index, s.call)
 	} else {

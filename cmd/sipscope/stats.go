@@ -23,8 +23,8 @@ type statsCommand struct {
 	format string
 }
 
-func newStats(io stdio) *cobra.Command {
-	c := &statsCommand{input: input{io: io}}
+func newStats(std stdio) *cobra.Command {
+	c := &statsCommand{input: input{io: std}}
 	cmd := &cobra.Command{
 		Use:   "stats FILE...",
 		Short: "Figures over all calls, and what became of every packet",
@@ -190,9 +190,12 @@ func (p *lines) limits(r *stats.Result) {
 		n    uint64
 		what string
 	}{
-		{r.Limited.EvictedCalls, "calls evicted"}, {r.Limited.UnkeptMessages, "messages of overlong calls not kept"},
-		{r.Streams.Gaps, "holes in TCP streams"}, {r.Streams.Datagrams, "datagrams with missing fragments"},
-		{r.Streams.Evicted, "streams and fragments evicted"}, {r.Streams.Overlaps, "overlapping segments and fragments"},
+		{r.Limited.EvictedCalls, "calls evicted"},
+		{r.Limited.UnkeptMessages, "messages of overlong calls not kept"},
+		{r.Streams.Gaps, "holes in TCP streams"},
+		{r.Streams.Datagrams, "datagrams with missing fragments"},
+		{r.Streams.Evicted, "streams and fragments evicted"},
+		{r.Streams.Overlaps, "overlapping segments and fragments"},
 	}
 	headed := false
 	for _, x := range l {
