@@ -43,20 +43,41 @@ func (b *Board) Changes(since uint64, dst []Summary) ([]Summary, uint64) {
 	return dst, since
 }
 
-// Calls gives the newest state of every call in order of number. The Summary is valid until the next one.
+// Calls gives the newest state of every call in order of number. The Summary is valid until the next one. While the
+// caller works on a chunk, the next one is copied beside.
 func (b *Board) Calls() iter.Seq[*Summary] {
 	return func(yield func(*Summary) bool) {
-		chunk := make([]Summary, 0, boardChunk)
-		nums := b.numbers()
-		for len(nums) > 0 {
-			n := min(len(nums), boardChunk)
-			chunk = b.copyOf(nums[:n], chunk[:0])
+		full, empty := make(chan []Summary), make(chan []Summary, 2)
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer close(full)
+			for nums := range slices.Chunk(b.numbers(), boardChunk) {
+				var chunk []Summary
+				select {
+				case chunk = <-empty:
+				case <-stop:
+					return
+				}
+				select {
+				case full <- b.copyOf(nums, chunk[:0]):
+				case <-stop:
+					return
+				}
+			}
+		})
+		defer wg.Wait()
+		defer close(stop)
+		for range 2 {
+			empty <- make([]Summary, 0, boardChunk)
+		}
+		for chunk := range full {
 			for i := range chunk {
 				if !yield(&chunk[i]) {
 					return
 				}
 			}
-			nums = nums[n:]
+			empty <- chunk
 		}
 	}
 }

@@ -1,8 +1,8 @@
 // Package correlate is the archive: it puts messages into transactions, dialogs, calls and groups (RFC 3261 17, 12),
 // and runs the pipeline that feeds it.
 //
-//	source ─▶ read ─▶ frames (N workers) ─▶ streams (1) ─▶ texts (N workers) ─▶ track (1) ─▶ Sink, Board
-//	             batches keep their order at each serial stage, so any number of workers gives the same output
+//	source ─▶ read and frames (N workers, one reads at a time) ─▶ streams (1) ─▶ texts (N workers) ─▶ track (1) ─▶ Sink, Board
+//	          batches keep their order at the serial stages, so any number of workers gives the same output
 //
 // It does not read files, draw or print. Run owns every goroutine that it starts; the Tracker itself has no goroutine,
 // clock or lock.
@@ -44,7 +44,8 @@ type Event struct {
 	Verdict Verdict         // of a message
 }
 
-// batchesPerWorker keeps every stage busy: one batch a worker, one waiting for it, and a few for the serial stages.
+// Jobs in flight: one that a worker fills and decodes, one that waits for the serial stage, and a few that wait for
+// their texts.
 const (
 	batchesPerWorker = 2
 	batchesSerial    = 4
@@ -66,14 +67,14 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 		streams: decode.NewStreams(),
 		tracker: NewTracker(cfg.Limits, cfg.Headers),
 		free:    make(chan *job, n),
-		frames:  make(chan *job, n),
+		token:   make(chan struct{}, 1),
+		order:   make(chan *job, n),
 		texts:   make(chan *job, n),
-		toJoin:  make(chan *job, n),
-		toTrack: make(chan *job, n),
 	}
 	for range n {
 		p.free <- &job{framed: make(chan struct{}, 1), parsed: make(chan struct{}, 1)}
 	}
+	p.token <- struct{}{}
 	if p.board == nil {
 		p.board = &Board{}
 	}
@@ -83,12 +84,10 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 	defer p.board.finish()
 
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.read(ctx) })
 	for range workers {
 		g.Go(func() error { return p.work(ctx) })
 	}
-	g.Go(func() error { return p.stream(ctx) })
-	g.Go(func() error { return p.track(ctx) })
+	g.Go(func() error { return p.serial(ctx) })
 	err := g.Wait()
 	if err == nil {
 		err = p.sourceErr
@@ -112,74 +111,102 @@ type pipeline struct {
 	streams   *decode.Streams
 	tracker   *Tracker
 	warmed    uint64 // see Tracker.Warm
-	sourceErr error  // written by read before it closes toJoin, read after all stages ended
+	sourceErr error  // written by the worker that read the end, read after all stages ended
 
-	free                           chan *job
-	frames, texts, toJoin, toTrack chan *job
+	free  chan *job
+	token chan struct{} // the right to read; closed at the end of the source
+	order chan *job     // jobs in the order in which they were read
+	texts chan *job     // jobs whose streams gave texts to parse
 }
 
-// take receives or gives up when the run is over.
-func take(ctx context.Context, c <-chan *job) (*job, bool, error) {
-	select {
-	case j, ok := <-c:
-		return j, ok, nil
-	case <-ctx.Done():
-		return nil, false, context.Cause(ctx)
-	}
-}
-
-func await(ctx context.Context, c <-chan struct{}) error {
-	select {
-	case <-c:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// read fills batches. The source's error is kept until everything before it has been tracked (law 10).
-func (p *pipeline) read(ctx context.Context) error {
-	defer close(p.toJoin)
-	defer close(p.frames)
-	for {
-		j, _, err := take(ctx, p.free)
-		if err != nil {
-			return err
-		}
-		if err := p.source.Next(ctx, &j.Batch); err != nil {
-			j.Last = true
-			if !errors.Is(err, io.EOF) {
-				p.sourceErr = err
-			}
-		}
-		last := j.Last
-		p.frames <- j
-		p.toJoin <- j
-		if last {
-			return nil
-		}
-	}
-}
-
-// work decodes frames and, after the streams have been joined, the texts that came out of them.
+// work is a worker: it fills a batch when it has the right to read, and decodes it at once, while the bytes are still
+// in its processor's cache; in between it parses the texts that came out of streams.
 func (p *pipeline) work(ctx context.Context) error {
-	frames, texts := p.frames, p.texts
-	for frames != nil || texts != nil {
+	free, token := p.free, (chan struct{})(nil)
+	var empty *job
+	for {
 		select {
-		case j, ok := <-frames:
+		case j, ok := <-p.texts:
 			if !ok {
-				frames = nil
-				continue
-			}
-			p.decoder.Frames(&j.Work)
-			j.framed <- struct{}{}
-		case j, ok := <-texts:
-			if !ok {
-				texts = nil
-				continue
+				return nil
 			}
 			p.decoder.Texts(&j.Work)
 			j.parsed <- struct{}{}
+		case empty = <-free:
+			free, token = nil, p.token
+		case _, open := <-token:
+			token = nil
+			if !open {
+				continue // nothing more to read; texts may still come
+			}
+			p.fill(ctx, empty)
+			free, empty = p.free, nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// fill reads a batch and decodes its frames. The source's error is kept until everything before it has been tracked
+// (law 10).
+func (p *pipeline) fill(ctx context.Context, j *job) {
+	if err := p.source.Next(ctx, &j.Batch); err != nil {
+		j.Last = true
+		if !errors.Is(err, io.EOF) {
+			p.sourceErr = err
+		}
+	}
+	p.order <- j
+	if j.Last {
+		close(p.order)
+		close(p.token)
+	} else {
+		p.token <- struct{}{}
+	}
+	p.decoder.Frames(&j.Work)
+	j.framed <- struct{}{}
+}
+
+// serial takes the jobs in the order of the capture: it joins their streams and, once texts that came out have been
+// parsed, tracks them. While a job waits for its texts, the streams of later ones are joined.
+func (p *pipeline) serial(ctx context.Context) error {
+	defer close(p.texts)
+	var waiting []*job // joined, in order
+	order := p.order
+	for order != nil || len(waiting) > 0 {
+		var parsed chan struct{}
+		if len(waiting) > 0 {
+			parsed = waiting[0].parsed
+		}
+		select {
+		case <-parsed:
+			if err := p.track(waiting[0]); err != nil {
+				return err
+			}
+			waiting = waiting[1:]
+		case j, ok := <-order:
+			if !ok {
+				order = nil
+				continue
+			}
+			select {
+			case <-j.framed:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			texts := p.streams.Join(&j.Work)
+			switch {
+			case texts:
+				p.texts <- j
+				waiting = append(waiting, j)
+			case len(waiting) > 0:
+				j.parsed <- struct{}{}
+				waiting = append(waiting, j)
+			default: // the common case: nothing to wait for
+				if err := p.track(j); err != nil {
+					return err
+				}
+			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -187,50 +214,20 @@ func (p *pipeline) work(ctx context.Context) error {
 	return nil
 }
 
-// stream joins fragments and TCP segments in the order of the capture.
-func (p *pipeline) stream(ctx context.Context) error {
-	defer close(p.toTrack)
-	defer close(p.texts)
-	for {
-		j, ok, err := take(ctx, p.toJoin)
-		if err != nil || !ok {
-			return err
-		}
-		if err := await(ctx, j.framed); err != nil {
-			return err
-		}
-		if p.streams.Join(&j.Work) {
-			p.texts <- j
-		} else {
-			j.parsed <- struct{}{}
-		}
-		p.toTrack <- j
-	}
-}
-
 // track feeds the tracker and the sink, and recycles the batch.
-func (p *pipeline) track(ctx context.Context) error {
-	for {
-		j, ok, err := take(ctx, p.toTrack)
-		if err != nil || !ok {
-			return err
-		}
-		if err := await(ctx, j.parsed); err != nil {
-			return err
-		}
-		if err := p.trackBatch(&j.Work); err != nil {
-			return err
-		}
-		j.Reset()
-		p.free <- j
+func (p *pipeline) track(j *job) error {
+	if err := p.trackBatch(&j.Work); err != nil {
+		return err
 	}
+	j.Reset()
+	p.free <- j
+	return nil
 }
 
 // trackBatch holds the board's lock while the tracker works, and lets go of it while a sink does.
 func (p *pipeline) trackBatch(w *decode.Work) error {
 	p.board.mu.Lock()
 	defer p.board.mu.Unlock()
-	p.tracker.Advance(w.Batch.Now)
 	p.warmed += p.tracker.Warm(w)
 	for m, g := range w.Items() {
 		e := Event{Message: m, Gap: g}
@@ -249,6 +246,7 @@ func (p *pipeline) trackBatch(w *decode.Work) error {
 			return err
 		}
 	}
+	p.tracker.Advance(w.Batch.Now)
 	w.Account(&p.board.acct)
 	return nil
 }

@@ -76,6 +76,9 @@ type Verdict struct {
 	NewCall        bool
 }
 
+// warmTxns is how many transactions of a call Warm touches: what most searches pass.
+const warmTxns = 4
+
 // Warm looks up what the messages of a batch will touch, and does nothing with it. The look-ups do not depend on each
 // other, so the processor waits for many cache lines at once; Message, which depends on each step before, would wait
 // for one after the other. It changes no result. The sum only keeps the compiler from leaving the loads out.
@@ -94,9 +97,14 @@ func (t *Tracker) Warm(w *decode.Work) (sum uint64) {
 		if c.tail != 0 {
 			sum += t.msgs.at(c.tail).seq
 		}
-		if c.lastTxn != 0 {
-			sum += t.txns.at(c.lastTxn).key
+		ti := c.lastTxn
+		for range warmTxns {
+			if ti == 0 {
+				break
+			}
+			ti = t.txns.at(ti).prev
 		}
+		sum += uint64(ti)
 	}
 	return sum
 }
@@ -112,7 +120,7 @@ type seen struct {
 
 // Message takes the next message. Everything of m is free again afterwards.
 func (t *Tracker) Message(m *decode.Message) Verdict {
-	t.now = max(t.now, m.Time)
+	t.Advance(m.Time)
 	t.totals.Messages++
 	ci, fresh := t.callOf(m)
 	c := t.calls.at(ci)
@@ -360,7 +368,7 @@ func (t *Tracker) Limited() Limited { return t.limited }
 
 // Gap takes a hole in a stream or a datagram.
 func (t *Tracker) Gap(g *decode.Gap) {
-	t.now = max(t.now, g.Time)
+	t.Advance(g.Time)
 	t.totals.Gaps++
 	if len(t.gaps) >= t.limits.Gaps {
 		t.limited.UnkeptGaps++

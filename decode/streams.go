@@ -15,6 +15,7 @@ type Streams struct {
 	hasIPID   bool
 	nth       uint16
 	lastSeq   uint64
+	now       int64
 }
 
 // NewStreams makes one for a run.
@@ -29,14 +30,14 @@ func NewStreams() *Streams {
 func (s *Streams) Join(w *Work) (texts bool) {
 	s.w = w
 	before := len(w.messages)
-	s.fragments.Expire(w.Batch.Now, s.missing)
-	s.tcp.Advance(w.Batch.Now)
 	for i := range w.units {
 		u := &w.units[i]
 		switch u.result {
 		case frame.TCP:
+			s.advance(w.Batch.Packets[i].Time)
 			s.segment(i)
 		case frame.Fragment:
+			s.advance(w.Batch.Packets[i].Time)
 			s.fragment(i)
 		default:
 			if u.message >= 0 {
@@ -48,6 +49,7 @@ func (s *Streams) Join(w *Work) (texts bool) {
 			w.acct.Malformed[u.frame.Reason]++
 		}
 	}
+	s.advance(w.Batch.Now)
 	w.acct.Packets = uint64(len(w.units))
 	if w.Last {
 		s.tcp.Flush(s.lastSeq, w.Batch.Now)
@@ -63,6 +65,13 @@ func (s *Streams) Join(w *Work) (texts bool) {
 	}
 	s.w = nil
 	return len(w.messages) > before
+}
+
+// advance gives up what waited too long. It looks at each packet's own time, so that the size of batches changes nothing.
+func (s *Streams) advance(now int64) {
+	s.now = max(s.now, now)
+	s.fragments.Expire(s.now, s.missing)
+	s.tcp.Advance(s.now)
 }
 
 // segment gives a TCP segment to the assembler.

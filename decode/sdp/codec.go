@@ -47,8 +47,8 @@ func StaticPayload(pt int) (name string, clock uint32) {
 }
 
 // Encoding gives name, clock rate in Hz and channels of a format: of its rtpmap, else of the static payload type. A
-// format that is no RTP payload type is its own name; the name of a dynamic type without an rtpmap is empty. Channels is
-// at least 1.
+// format that is no RTP payload type is its own name; the name of a dynamic type without an rtpmap is empty. Channels
+// is at least 1.
 func (f *Format) Encoding() (name string, clock uint32, channels uint8) {
 	switch {
 	case f.Name != nil:

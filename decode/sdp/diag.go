@@ -47,7 +47,7 @@ var diagTexts = [diags]diagText{ //nolint:gochecknoglobals // read-only table
 	DiagMissingOrigin:     {"sdp-missing-origin", "RFC 8866 5.2", "The o= line is missing."},
 	DiagMissingName:       {"sdp-missing-name", "RFC 8866 5.3", "The s= line is missing."},
 	DiagMissingTime:       {"sdp-missing-time", "RFC 8866 5.9", "The t= line is missing."},
-	DiagMissingConnection: {"sdp-missing-connection", "RFC 8866 5.7", "A medium has no c= line, and the session has none."},
+	DiagMissingConnection: {"sdp-missing-connection", "RFC 8866 5.7", "Neither a medium nor the session has a c= line."},
 	DiagMore:              {"sdp-more", "RFC 8866 5", "There is more than is read: media, formats or departures."},
 }
 

@@ -55,7 +55,7 @@ func (p *parser) diag(code DiagCode, from, to int) {
 		return
 	}
 	p.s.Diags = append(p.s.Diags, Diag{
-		Code: code, Off: uint32(from), Len: uint32(to - from), //nolint:gosec // offsets are below 4 GiB: a body is at most a message
+		Code: code, Off: uint32(from), Len: uint32(to - from), //nolint:gosec // a body is far below 4 GiB
 	})
 }
 

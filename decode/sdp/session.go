@@ -1,9 +1,9 @@
 // Package sdp reads session descriptions (RFC 8866) as they are found in SIP, and what an offer and its answer agree on
 // (RFC 3264).
 //
-// It is tolerant: lines in any order, LF alone, lines that are missing or not understood all give a Session with what can
-// be read, and a Diag for each departure. It does not judge attributes that it does not know, does not write SDP, and
-// resolves no names. A Session points into the text that it was parsed from, which must not change as long as the
+// It is tolerant: lines in any order, LF alone, lines that are missing or not understood all give a Session with what
+// can be read, and a Diag for each departure. It does not judge attributes that it does not know, does not write SDP,
+// and resolves no names. A Session points into the text that it was parsed from, which must not change as long as the
 // Session is in use. A Session that is parsed into again and again does not allocate once its slices have grown. The
 // functions of this package hold no state and may be called from any goroutine.
 package sdp

@@ -88,8 +88,8 @@ func angle(raw []byte, i, to int, list bool) int {
 	return -1
 }
 
-// plainURI reads "<sip:user@host:port;params>", which most addresses are, in one go and as bracketURI would. Of anything
-// else it reads nothing.
+// plainURI reads "<sip:user@host:port;params>", which most addresses are, in one go and as bracketURI would. Of
+// anything else it reads nothing.
 func plainURI(a *Address, raw []byte, open, to int) (next int, ok bool) {
 	const start = "<sip:"
 	b := raw[open:to]

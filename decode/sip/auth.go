@@ -39,8 +39,8 @@ func ParseChallenge(b []byte) (c Challenge, ok bool) {
 	return c, allToken(c.Scheme)
 }
 
-// Credentials is the value of an Authorization or Proxy-Authorization header (RFC 3261 20.7). Parts that are missing are
-// nil; quotes are taken off, escapes kept.
+// Credentials is the value of an Authorization or Proxy-Authorization header (RFC 3261 20.7). Parts that are missing
+// are nil; quotes are taken off, escapes kept.
 type Credentials struct {
 	Scheme    []byte // "Digest"
 	Username  []byte

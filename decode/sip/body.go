@@ -85,8 +85,8 @@ func boundary(contentType []byte) []byte {
 	return b
 }
 
-// delimiter finds the next line that begins with "--boundary" in m.Raw[at:end]: before is where the part before it ends,
-// next where the part after it begins, more whether there is one. Without a delimiter the part goes up to end.
+// delimiter finds the next line that begins with "--boundary" in m.Raw[at:end]: before is where the part before it
+// ends, next where the part after it begins, more whether there is one. Without a delimiter the part goes up to end.
 func (m *Message) delimiter(at, end int, boundary []byte) (before, next int, more bool) {
 	raw := m.Raw[:end]
 	for line := at; line < end; {
@@ -116,7 +116,8 @@ func lineLength(b []byte) int {
 	return len(b)
 }
 
-// part splits m.Raw[from:to] into its headers and its body. Without an empty line and without headers all of it is body.
+// part splits m.Raw[from:to] into its headers and its body. Without an empty line and without headers all of it is
+// body.
 func (m *Message) part(from, to int) (p Part, contentType []byte) {
 	raw := m.Raw[:to]
 	at := from

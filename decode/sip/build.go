@@ -24,8 +24,8 @@ type Style struct {
 }
 
 // Builder writes one message after the other, appending to a buffer. It writes what it is told to the byte: names keep
-// their case, values their folds and blanks; only a text that would break out of its line is refused, since values often
-// come from the wire. The zero value is ready for use. Errors stick: Bytes reports the first one.
+// their case, values their folds and blanks; only a text that would break out of its line is refused, since values
+// often come from the wire. The zero value is ready for use. Errors stick: Bytes reports the first one.
 type Builder struct {
 	Style Style
 
@@ -90,7 +90,8 @@ func (b *Builder) colon() string {
 	return b.Style.Colon
 }
 
-// Field writes a header with its name, what stands between name and value (": ", "\t:" and so on) and value as they are.
+// Field writes a header with its name, what stands between name and value (": ", "\t:" and so on) and value as they
+// are.
 func (b *Builder) Field(name, colon, value string) {
 	if LookupHeader(trimRight([]byte(name))) == HeaderContentLength {
 		b.length = true
@@ -120,7 +121,8 @@ func (b *Builder) line(what string, parts ...string) {
 	b.end()
 }
 
-// breaks reports whether text has a line end that no blank follows (RFC 3261 7.3.1), or any where folds are not allowed.
+// breaks reports whether text has a line end that no blank follows (RFC 3261 7.3.1), or any where folds are not
+// allowed.
 func breaks(text []byte, fold bool) bool {
 	for i, c := range text {
 		switch {

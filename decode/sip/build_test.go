@@ -37,8 +37,8 @@ func rebuild(m *Message) ([]byte, error) {
 	return b.Bytes()
 }
 
-// roundTrip fails when a message that is written again is not the same to the byte. What a Builder refuses to write, and
-// what has no uniform line ends or no end of its head, is left out.
+// roundTrip fails when a message that is written again is not the same to the byte. What a Builder refuses to write,
+// and what has no uniform line ends or no end of its head, is left out.
 func roundTrip(t *testing.T, m *Message) {
 	t.Helper()
 	names := " " + diagNames(m) + " "
@@ -101,11 +101,15 @@ func TestBuildRefuses(t *testing.T) {
 		build func(*Builder)
 		want  error
 	}{
-		"header injection":     {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\r\nVia: y") }, ErrLineBreak},
-		"LF injection":         {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\ny") }, ErrLineBreak},
-		"CR injection":         {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\ry") }, ErrLineBreak},
-		"line end at the end":  {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\r\n") }, ErrLineBreak},
-		"body injection":       {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\r\n\r\nbody") }, ErrLineBreak},
+		"header injection": {
+			func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\r\nVia: y") }, ErrLineBreak,
+		},
+		"LF injection":        {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\ny") }, ErrLineBreak},
+		"CR injection":        {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\ry") }, ErrLineBreak},
+		"line end at the end": {func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\r\n") }, ErrLineBreak},
+		"body injection": {
+			func(b *Builder) { b.Request("A", "b"); b.Header(HeaderSubject, "x\r\n\r\nbody") }, ErrLineBreak,
+		},
 		"fold in a start line": {func(b *Builder) { b.Request("A", "b\r\n c") }, ErrLineBreak},
 		"empty line":           {func(b *Builder) { b.Request("A", "b"); b.Line("") }, ErrLineBreak},
 		"line that is a fold":  {func(b *Builder) { b.Request("A", "b"); b.Line(" x") }, ErrLineBreak},

@@ -12,7 +12,7 @@ const (
 	classBlank                    // SP HTAB CR LF: what LWS is made of
 	classScheme                   // alphanum + - .
 	classHost                     // what goes on in a host name: all but : ; ? / , @ [ ] < > and blanks
-	classUser                     // what goes on in a user part without a password: all but the reserved : ; ? , @ < > " and blanks
+	classUser                     // what goes on in a user without a password: all but : ; ? / , @ [ ] < > " and blanks
 	classValue                    // what goes on in an unquoted parameter value: all but ; , " and blanks
 )
 

@@ -52,7 +52,7 @@ func TestCorpus(t *testing.T) {
 }
 
 // datagrams gives the UDP payloads of a capture, as far as the oracle can read it.
-func datagrams(t *testing.T, file string) func(yield func([]byte) bool) {
+func datagrams(t testing.TB, file string) func(yield func([]byte) bool) {
 	t.Helper()
 	return func(yield func([]byte) bool) {
 		f, err := os.Open(file)
@@ -83,6 +83,36 @@ func datagrams(t *testing.T, file string) func(yield func([]byte) bool) {
 			if udp, ok := p.Layer(layers.LayerTypeUDP).(*layers.UDP); ok && !yield(udp.Payload) {
 				return
 			}
+		}
+	}
+}
+
+// BenchmarkParseCorpus parses messages of real elements in turn, so that no branch predictor knows what comes.
+func BenchmarkParseCorpus(b *testing.B) {
+	files, err := filepath.Glob("../../../shared/pcaps/peers/*.pcap*")
+	if err != nil || len(files) == 0 {
+		b.Skip("no captures: ../shared/pcaps is not there")
+	}
+	var texts [][]byte
+	size := 0
+	for _, file := range files {
+		for payload := range datagrams(b, file) {
+			if IsStart(payload) {
+				texts = append(texts, append([]byte(nil), payload...))
+				size += len(payload)
+			}
+		}
+	}
+	var m Message
+	b.SetBytes(int64(size / len(texts)))
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if err := Parse(texts[i], &m); err != nil {
+			b.Fatal(err)
+		}
+		if i++; i == len(texts) {
+			i = 0
 		}
 	}
 }

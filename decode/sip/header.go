@@ -287,8 +287,8 @@ type usualName struct {
 	size      uint8 // bytes with the colon; 0 ends a list
 }
 
-// usualNames has the headers that nearly every message has, by first letter, so that one or two comparisons of words find
-// the name and its colon. What is not here, LookupHeader finds.
+// usualNames has the headers that nearly every message has, by first letter, so that one or two comparisons of words
+// find the name and its colon. What is not here, LookupHeader finds.
 var usualNames = makeUsual() //nolint:gochecknoglobals // read-only table
 
 func makeUsual() *[26][6]usualName {

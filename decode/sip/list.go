@@ -111,8 +111,9 @@ func (m *Message) NthVia(n int) (v Via, ok bool) {
 	return Via{}, false
 }
 
-// Addresses gives the values of the headers of that id as addresses: Route, Record-Route, Contact, Path, Service-Route,
-// P-Asserted-Identity, Diversion, History-Info and the like. The spans are into m.Raw. The "*" of a Contact is left out.
+// Addresses gives the values of the headers of that id as addresses: Route, Record-Route, Contact, Path,
+// Service-Route, P-Asserted-Identity, Diversion, History-Info and the like. The spans are into m.Raw. The "*" of a
+// Contact is left out.
 func (m *Message) Addresses(id HeaderID) iter.Seq[Address] {
 	return func(yield func(Address) bool) {
 		p := parser{m: m, raw: m.Raw, quiet: true}

@@ -97,8 +97,8 @@ func (s *paramScan) readValue(from int) {
 	s.i = end
 }
 
-// Param finds a parameter by name, whatever its case, in ";a=b;c" (RFC 3261 25.1). name is in lower case. A quoted value
-// comes without its quotes, escapes kept; a parameter without a value gives an empty one.
+// Param finds a parameter by name, whatever its case, in ";a=b;c" (RFC 3261 25.1). name is in lower case. A quoted
+// value comes without its quotes, escapes kept; a parameter without a value gives an empty one.
 func Param(params []byte, name string) (value []byte, ok bool) {
 	s := paramScan{raw: params, to: len(params)}
 	for s.next() {

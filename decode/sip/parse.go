@@ -10,8 +10,8 @@ var ErrNotSIP = errors.New("not SIP: no request line or status line")
 
 // Parse reads raw, one message as a whole (from the start line to the end of the body or of the datagram), into m. It
 // fails, with ErrNotSIP, only when raw does not begin with a start line (see IsStart); every other departure becomes a
-// Diag, and the message is read as a person would read it. m keeps raw and points into it: raw must not change as long as
-// m is in use. The slices of m are used again, so that parsing does not allocate once they have grown.
+// Diag, and the message is read as a person would read it. m keeps raw and points into it: raw must not change as long
+// as m is in use. The slices of m are used again, so that parsing does not allocate once they have grown.
 func Parse(raw []byte, m *Message) error {
 	headers, diags := m.Headers[:0], m.Diags[:0]
 	*m = Message{}
@@ -46,7 +46,7 @@ type parser struct {
 // The header set of a parser has a bit for each HeaderID.
 const _ = uint(128 - headers)
 
-func u32(i int) uint32 { return uint32(i) } //nolint:gosec // offsets are below 4 GiB: a message is at most a datagram or a stream's limit
+func u32(i int) uint32 { return uint32(i) } //nolint:gosec // a message is far below 4 GiB
 
 // sp is the span that begins at from and ends before to.
 func sp(from, to int) Span { return Span{u32(from), u32(to - from)} }

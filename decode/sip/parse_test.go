@@ -157,9 +157,16 @@ func TestParse(t *testing.T) {
 		diags  string
 		fields string
 	}{
-		{"plain", plain, "", "method=OPTIONS|uri=sip:bob@b.example|from=alice@a.example|body=5|headers=9|mf=70|expires=-1|minexpires=-1"},
+		{
+			"plain", plain, "",
+			"method=OPTIONS|uri=sip:bob@b.example|from=alice@a.example|body=5|headers=9|mf=70|expires=-1|minexpires=-1",
+		},
 		{"LF only", strings.ReplaceAll(plain, "\r\n", "\n"), "line-end", "cid=c1@a.example|body=5|headers=9"},
-		{"bare datagram", "OPTIONS sip:bob@b.example SIP/2.0", "head-open missing-via missing-from missing-to missing-call-id missing-cseq missing-max-forwards", "uri=sip:bob@b.example"},
+		{
+			"bare datagram", "OPTIONS sip:bob@b.example SIP/2.0",
+			"head-open missing-via missing-from missing-to missing-call-id missing-cseq missing-max-forwards",
+			"uri=sip:bob@b.example",
+		},
 		{"lower-case version", with("OPTIONS sip:b SIP/2.0", "OPTIONS sip:bob@b sip/2.0"), "version", "uri=sip:bob@b"},
 		{"any method", with("ZAP-1 sip:b SIP/2.0", "CSeq: 1 ZAP-1"), "", "method=ZAP-1"},
 		{"methods have case", with("options sip:b SIP/2.0"), "cseq-method", "method=options"},
@@ -178,8 +185,10 @@ func TestParse(t *testing.T) {
 		{"folded tag", with("From: <sip:alice@a>\r\n ;\r\n tag = 9\r\n"), "", "fromtag=9"},
 		{"compact", strings.NewReplacer("Via:", "v:", "From:", "f:", "To:", "t:", "Call-ID:", "i:", "Contact:", "m:", "Content-Type:", "c:",
 			"Content-Length:", "l:").Replace(plain), "", "cid=c1@a.example|length=5|type=text/plain|contact=sip:alice@a.example|fromtag=1"},
-		{"blanks before colons", strings.NewReplacer("Via:", "Via :", "From:", "FROM\t :", "Call-ID:", "call-id  :", "Content-Length:", "L :").Replace(plain),
-			"", "cid=c1@a.example|length=5|fromtag=1|vias=1"},
+		{
+			"blanks before colons", strings.NewReplacer("Via:", "Via :", "From:", "FROM\t :", "Call-ID:", "call-id  :", "Content-Length:", "L :").Replace(plain),
+			"", "cid=c1@a.example|length=5|fromtag=1|vias=1",
+		},
 		{"no colon", with("Nothing to see"), "no-colon", "headers=9"},
 		{"name with a blank", with("No thing: x"), "header-name", "headers=10"},
 		{"empty name", with(": x"), "header-name", "headers=10"},
@@ -198,14 +207,28 @@ func TestParse(t *testing.T) {
 		{"no Retry-After", with("Retry-After: (busy)"), "number", ""},
 		{"Warning", with("Warning: 307 a \"x\"\r\nWarning: 30 a \"x\""), "number", ""},
 
-		{"Via list", with("Via: SIP/2.0/TCP a:1;branch=z9hG4bKa;x=\",;\" , SIP/2.0/UDP b;branch=z9hG4bKb,SIP/2.0/UDP c"), "", "vias=3|via=TCP a z9hG4bKa|sentby=a:1|viaport=1"},
-		{"Via headers", with("Via: SIP/2.0/TCP a;branch=z9hG4bKa\r\nVIA:SIP/2.0/UDP b\r\nv: SIP/2.0/UDP c, SIP/2.0/UDP d"), "", "vias=4|via=TCP a z9hG4bKa"},
-		{"Via with blanks", with("Via: SIP / 2.0 / UDP\r\n host.x : 5070 ; branch = z9hG4bKq ; rport ;received= 1.2.3.4"), "",
-			"via=UDP host.x z9hG4bKq|sentby=host.x : 5070|viaport=5070|received=1.2.3.4|rport=true 0"},
+		{
+			"Via list", with("Via: SIP/2.0/TCP a:1;branch=z9hG4bKa;x=\",;\" , SIP/2.0/UDP b;branch=z9hG4bKb,SIP/2.0/UDP c"),
+			"", "vias=3|via=TCP a z9hG4bKa|sentby=a:1|viaport=1",
+		},
+		{
+			"Via headers", with("Via: SIP/2.0/TCP a;branch=z9hG4bKa\r\nVIA:SIP/2.0/UDP b\r\nv: SIP/2.0/UDP c, SIP/2.0/UDP d"),
+			"", "vias=4|via=TCP a z9hG4bKa",
+		},
+		{
+			"Via with blanks", with("Via: SIP / 2.0 / UDP\r\n host.x : 5070 ; branch = z9hG4bKq ; rport ;received= 1.2.3.4"), "",
+			"via=UDP host.x z9hG4bKq|sentby=host.x : 5070|viaport=5070|received=1.2.3.4|rport=true 0",
+		},
 		{"Via rport", with("Via: SIP/2.0/UDP a;rport=5099;branch=z9hG4bKq"), "", "rport=true 5099"},
 		{"Via odd rport", with("Via: SIP/2.0/UDP a;rport=x;branch=z9hG4bKq"), "", "rport=true 0"},
-		{"Via IPv6", with("Via: SIP/2.0/UDP [2001:db8::1]:5062;branch=z9hG4bKq"), "", "via=UDP [2001:db8::1] z9hG4bKq|viaport=5062|sentby=[2001:db8::1]:5062"},
-		{"Via bare IPv6", with("Via: SIP/2.0/UDP 2001:db8::1;branch=z9hG4bKq"), "via", "via=UDP 2001:db8::1 z9hG4bKq|viaport=0"},
+		{
+			"Via IPv6", with("Via: SIP/2.0/UDP [2001:db8::1]:5062;branch=z9hG4bKq"), "",
+			"via=UDP [2001:db8::1] z9hG4bKq|viaport=5062|sentby=[2001:db8::1]:5062",
+		},
+		{
+			"Via bare IPv6", with("Via: SIP/2.0/UDP 2001:db8::1;branch=z9hG4bKq"), "via",
+			"via=UDP 2001:db8::1 z9hG4bKq|viaport=0",
+		},
 		{"Via host with _", with("Via: SIP/2.0/UDP my_host.x;branch=z9hG4bKq"), "", "via=UDP my_host.x z9hG4bKq"},
 		{"Via without host", with("Via: SIP/2.0/UDP ;branch=z9hG4bKq"), "via", "via=UDP  z9hG4bKq"},
 		{"Via without protocol", with("Via: a.example;branch=z9hG4bKq"), "via branch", "vias=1"},
@@ -220,15 +243,33 @@ func TestParse(t *testing.T) {
 		{"old branch", with("Via: SIP/2.0/UDP a;branch=1"), "branch", ""},
 
 		{"display", with("From: Alice B. <sip:alice@a.example>;tag=1"), "", "display=Alice B."},
-		{"quoted display", with("From: \"A, \\\"B\\\" <x>; \" <sip:alice@a.example>;tag=1"), "", "display=A, \\\"B\\\" <x>; |from=alice@a.example|fromtag=1"},
-		{"unquoted display", with("From: Alice, B@home <sip:alice@a.example>;tag=1"), "display-name", "display=Alice, B@home|from=alice@a.example"},
-		{"display twice", with("From: \"A\" B <sip:alice@a.example>;tag=1"), "display-name", "display=A|from=alice@a.example"},
-		{"display without <", with("From: \"A\" sip:alice@a.example;tag=1"), "bracket", "display=A|from=alice@a.example|fromtag=1"},
+		{
+			"quoted display", with("From: \"A, \\\"B\\\" <x>; \" <sip:alice@a.example>;tag=1"), "",
+			"display=A, \\\"B\\\" <x>; |from=alice@a.example|fromtag=1",
+		},
+		{
+			"unquoted display", with("From: Alice, B@home <sip:alice@a.example>;tag=1"), "display-name",
+			"display=Alice, B@home|from=alice@a.example",
+		},
+		{
+			"display twice", with("From: \"A\" B <sip:alice@a.example>;tag=1"), "display-name",
+			"display=A|from=alice@a.example",
+		},
+		{
+			"display without <", with("From: \"A\" sip:alice@a.example;tag=1"), "bracket",
+			"display=A|from=alice@a.example|fromtag=1",
+		},
 		{"open quote", with("From: \"A <sip:alice@a.example>;tag=1"), "quote", "display=A|from=alice@a.example|fromtag=1"},
 		{"open quote alone", with("From: \"A"), "quote bracket address from-tag", "display=A|fromuri="},
 		{"open bracket", with("From: <sip:alice@a.example;tag=1"), "bracket", "from=alice@a.example|fromtag=1"},
-		{"bare address", with("From: sip:alice@a.example:5070;user=phone;tag=1"), "", "fromuri=sip:alice@a.example:5070|fromport=5070|fromtag=1"},
-		{"uri parameters", with("From: <sip:alice:secret@a.example:5070;tag=no;x?y=z>;tag=1"), "", "from=alice@a.example|fromport=5070|fromtag=1|fromuri=sip:alice:secret@a.example:5070;tag=no;x?y=z"},
+		{
+			"bare address", with("From: sip:alice@a.example:5070;user=phone;tag=1"), "",
+			"fromuri=sip:alice@a.example:5070|fromport=5070|fromtag=1",
+		},
+		{
+			"uri parameters", with("From: <sip:alice:secret@a.example:5070;tag=no;x?y=z>;tag=1"), "",
+			"from=alice@a.example|fromport=5070|fromtag=1|fromuri=sip:alice:secret@a.example:5070;tag=no;x?y=z",
+		},
 		{"no scheme in From", with("From: alice@a.example;tag=1"), "address", "from=alice@a.example|fromtag=1"},
 		{"tel", with("From: <tel:+1-201-555;phone-context=x>;tag=1"), "", "from=+1-201-555@|fromscheme=tel"},
 		{"urn", with("From: <urn:service:sos>;tag=1"), "", "from=@|fromscheme=urn|fromuri=urn:service:sos"},
@@ -247,7 +288,10 @@ func TestParse(t *testing.T) {
 		{"no To tag", with("SIP/2.0 180 Ringing"), "to-tag", ""},
 		{"100 needs no To tag", with("SIP/2.0 100 Trying"), "", ""},
 
-		{"Contact list", with("Contact: \"a,b\" <sip:a@b;x>;q=0.5, <sip:c@d>,sip:e@f"), "", "contacts=3|contact=sip:a@b;x|contactparams=;q=0.5"},
+		{
+			"Contact list", with("Contact: \"a,b\" <sip:a@b;x>;q=0.5, <sip:c@d>,sip:e@f"), "",
+			"contacts=3|contact=sip:a@b;x|contactparams=;q=0.5",
+		},
 		{"Contact list of bare addresses", with("Contact: sip:a@b, Carol <sip:c@d>"), "", "contacts=2|contact=sip:a@b"},
 		{"Contact star", with("Contact: *"), "", "contacts=1|star=true"},
 		{"Contact with <", with("Contact: <sip:a@b,c@d"), "bracket", "contact=sip:a@b|contacts=2"},
@@ -273,8 +317,10 @@ func TestParse(t *testing.T) {
 		{"routes", with("Route: <sip:a;lr>", "Record-Route: <sip:b>"), "", "routes=true true"},
 		{"open head", strings.TrimSuffix(plain, "\r\nhello"), "head-open length-long", "body=0|headers=9"},
 		{"cut in a header", plain[:len(plain)-20], "no-colon head-open", "headers=8"},
-		{"cut in a number", plain[:strings.Index(plain, "70\r\n")+1],
-			"head-open missing-from missing-to missing-call-id missing-cseq", "headers=2|mf=7"},
+		{
+			"cut in a number", plain[:strings.Index(plain, "70\r\n")+1],
+			"head-open missing-from missing-to missing-call-id missing-cseq", "headers=2|mf=7",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -336,7 +382,7 @@ func TestParseReuse(t *testing.T) {
 	}
 }
 
-func TestParseDoesNotAllocate(t *testing.T) {
+func TestParseDoesNotAllocate(t *testing.T) { //nolint:paralleltest // counts the allocations of the whole process
 	for name, text := range map[string][]byte{
 		"invite": inviteText(), "200": okText(), "faults": []byte(with("From: \"x", "nothing", "CSeq: x", "Via: x,,")),
 	} {

@@ -29,8 +29,8 @@ const (
 	maxStartLine = 16384 // bytes of a start line
 )
 
-// IsStart reports whether b, a datagram or another text that is whole, begins with a SIP start line (RFC 3261 7.1, 7.2).
-// The line may be all there is. For a stream, which may go on, see StartLine.
+// IsStart reports whether b, a datagram or another text that is whole, begins with a SIP start line (RFC 3261 7.1,
+// 7.2). The line may be all there is. For a stream, which may go on, see StartLine.
 func IsStart(b []byte) bool {
 	if len(b) == 0 || !isToken(b[0]) {
 		return false

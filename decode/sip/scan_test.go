@@ -124,7 +124,7 @@ func TestExtent(t *testing.T) {
 func sameExtent(t *testing.T, b []byte) {
 	t.Helper()
 	head, length, state := Extent(b)
-	for from := range len(b) {
+	for from := range b {
 		if h, _, s := Extent(b[:from]); s == HeadComplete {
 			if h > from || h != head {
 				t.Fatalf("the first %d bytes of %q have a head of %d, all have %d", from, b, h, head)

@@ -175,8 +175,8 @@ type URI struct {
 	Headers  []byte // what follows "?"
 }
 
-// ParseURI splits a URI without the angle brackets around it. ok says that it has a scheme, and if that is sip or sips a
-// host and a port that can be read; the parts are given in any case.
+// ParseURI splits a URI without the angle brackets around it. ok says that it has a scheme, and if that is sip or sips
+// a host and a port that can be read; the parts are given in any case.
 func ParseURI(b []byte) (u URI, ok bool) {
 	p := splitURI(b, 0, len(b))
 	u = URI{

@@ -48,8 +48,8 @@ func ParseReferTo(b []byte) (r ReferTo, ok bool) {
 	return r, len(uri) > 0
 }
 
-// Replaces reads the Replaces header in the URI, which makes an attended transfer of the REFER (RFC 3891 2, RFC 5589 7).
-// Undoing its escapes allocates.
+// Replaces reads the Replaces header in the URI, which makes an attended transfer of the REFER (RFC 3891 2, RFC 5589
+// 7). Undoing its escapes allocates.
 func (r ReferTo) Replaces() (Replaces, bool) {
 	v, ok := URI{Headers: r.Headers}.Header("Replaces")
 	if !ok {

@@ -238,7 +238,7 @@ func (w *work) seek(b []byte, size int, stated bool) (undecided bool) {
 	if f.cand > 0 || f.scanned >= size {
 		return false
 	}
-	to := min(len(b), size)
+	to := min(len(b), size) - len(version) + 1 // a version across the end is not there yet, or is straddle's
 	from := max(f.head, f.scanned)
 	r := region{b: b, lo: f.head, edge: true}
 	found := r.find(from, to, true)
@@ -252,7 +252,7 @@ func (w *work) seek(b []byte, size int, stated bool) (undecided bool) {
 		f.scanned = found.at
 		return !trusted(contentType(b[:f.head]))
 	case sip.NoMatch:
-		f.scanned = max(f.head, to-len(version)+1)
+		f.scanned = max(f.head, to)
 	}
 	return false
 }

@@ -142,10 +142,18 @@ func (r *region) request(v, next int) (start, nextLine int, m sip.Match) {
 	if n := knownSuffix(token); n > 0 { // the end of a body, then the method
 		return method - n, next, sip.Matched
 	}
-	if at == r.lo && (r.edge || !cutMethod(token)) || at > r.lo && control(b[at-1]) {
-		return at, next, sip.Matched
+	if !r.lineAt(at, token) {
+		return 0, 0, sip.NoMatch
 	}
-	return 0, 0, sip.NoMatch
+	return at, next, sip.Matched
+}
+
+// lineAt reports whether a line that begins with a token begins at "at".
+func (r *region) lineAt(at int, token []byte) bool {
+	if at == r.lo {
+		return r.edge || !cutMethod(token)
+	}
+	return control(r.b[at-1])
 }
 
 func backBlanks(b []byte, i, lo int) int {
