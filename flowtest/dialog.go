@@ -171,6 +171,7 @@ func (m *message) within(d *dialog) {
 	if len(m.route) > 0 && !isLoose(m.route[0]) {
 		m.uri = uriOf(m.route[0])
 		m.route = append(m.route[1:], "<"+d.target+">")
+		m.strict = true
 	}
 }
 
@@ -186,7 +187,7 @@ func (p *player) outside(s *step, m *message) {
 		m.uri = "sip:" + s.a.domain
 	}
 	m.from, m.to = nameAddr(s.a.disp, s.a.user), nameAddr(to.disp, to.user)
-	m.fromTag = ident(8, p.f.Name, s.call.name, s.a.name, "tag")
+	m.fromTag = p.tag(s)
 	if uri := s.uriWord(); uri != "" && s.verb != "REGISTER" && to == s.call.to && p.cseq[ends{s.call, s.a}] == 0 {
 		m.to = nameAddr(to.disp, uri) // who is called, before anybody changes where it goes (8.1.1.2)
 	}
@@ -200,7 +201,7 @@ func (p *player) notifier(s *step) *dialog {
 	}
 	q := t.got
 	d := &dialog{
-		at: ends{s.call, s.a}, peer: p.origin(t), localTag: ident(8, p.f.Name, s.call.name, s.a.name, "tag"),
+		at: ends{s.call, s.a}, peer: p.origin(t), localTag: p.tag(s),
 		remoteTag: q.fromTag, local: q.to, remote: q.from, target: uriOf(q.contact), route: slices.Clone(q.recordRoute),
 		confirmed: true,
 	}

@@ -23,6 +23,7 @@ type message struct {
 	maxForwards int      // -1 for none
 	recordRoute []string // "<sip:10.0.1.1;lr>"
 	route       []string
+	strict      bool // the Request-URI names the next hop, a strict router, not the target
 	from, to    string // without tag
 	fromTag     string
 	toTag       string

@@ -25,6 +25,7 @@ type player struct {
 	cseq    map[ends]uint32
 	sdps    map[ends]int
 	known   map[ends][]*challenge
+	tags    map[ends]string
 }
 
 // txn is a request on one hop with its responses. An ACK is kept as one, too, so that a proxy can forward it.
@@ -70,6 +71,7 @@ type sent struct {
 func (f *Flow) play() (*player, error) {
 	p := &player{
 		f: f, w: newWire(f), cseq: map[ends]uint32{}, sdps: map[ends]int{}, known: map[ends][]*challenge{},
+		tags: map[ends]string{},
 	}
 	for i := range f.steps {
 		s := &f.steps[i]
@@ -247,7 +249,7 @@ func (p *player) answer(s *step, t *txn, status int) (*message, error) {
 		callID: q.callID, cseq: q.cseq,
 	}
 	if m.toTag == "" && status > 100 {
-		m.toTag = ident(8, p.f.Name, s.call.name, s.a.name, "tag")
+		m.toTag = p.tag(s)
 	}
 	dialog := makesDialog(q.method, status)
 	if dialog {
@@ -299,4 +301,15 @@ func makesDialog(method string, status int) bool {
 		return status >= 200 && status < 300
 	}
 	return false
+}
+
+// tag gives the element's own tag in a call; tag= chooses it for all that follows.
+func (p *player) tag(s *step) string {
+	at := ends{s.call, s.a}
+	if v, ok := s.opt("tag"); ok {
+		p.tags[at] = v
+	} else if p.tags[at] == "" {
+		p.tags[at] = ident(8, p.f.Name, s.call.name, s.a.name, "tag")
+	}
+	return p.tags[at]
 }

@@ -57,7 +57,7 @@ func (p *player) misrouted(s *step, m *message) error {
 		return nil
 	}
 	next := m.uri
-	if len(m.route) > 0 && isLoose(m.route[0]) {
+	if len(m.route) > 0 && !m.strict {
 		next = uriOf(m.route[0])
 	}
 	if s.b.at(next) {
@@ -153,24 +153,42 @@ func (p *player) forward(s *step, t *txn) (*message, error) {
 	m := t.parent.got.clone()
 	m.maxForwards--
 	m.over, m.without, m.lf, m.compact = forwardable(m.over), nil, false, false
-	if n := len(m.route); n > 0 && m.toTag != "" && s.a.at(m.uri) { // a strict router before us (16.4)
-		m.uri, m.route = uriOf(m.route[n-1]), m.route[:n-1]
-	}
-	if len(m.route) > 0 && s.a.at(uriOf(m.route[0])) {
-		m.route = m.route[1:]
-	}
+	m.arrive(s.a)
 	if m.toTag == "" && !s.b.is(isProxy) && m.uri == s.b.user && m.method != "REGISTER" {
 		m.uri = uriOf(s.b.contact(s.tcp())) // the location service knows where the user is
 	}
 	if s.a.is(isRecordRoute) && m.toTag == "" && (m.method == "INVITE" || m.method == "SUBSCRIBE" || m.method == "REFER") {
 		m.recordRoute = slices.Insert(m.recordRoute, 0, s.a.recordRoute(s.tcp()))
 	}
-	if len(m.route) > 0 && !isLoose(m.route[0]) { // a strict router behind us (16.6 step 6)
-		m.route = append(m.route, "<"+m.uri+">")
-		m.uri, m.route = uriOf(m.route[0]), m.route[1:]
-	}
+	m.leave(s.a)
 	m.vias = slices.Insert(m.vias, 0, p.via(s))
 	return m, nil
+}
+
+// arrive takes what is the proxy's own out of Request-URI and Route (RFC 3261 16.4). A strict router takes its next hop
+// from Route, as RFC 2543 had it.
+func (m *message) arrive(h *host) {
+	m.strict = false
+	n := len(m.route)
+	switch {
+	case n > 0 && h.is(isStrict) && h.at(m.uri):
+		m.uri, m.route = uriOf(m.route[0]), m.route[1:]
+		m.strict = len(m.route) > 0
+		return
+	case n > 0 && m.toTag != "" && h.at(m.uri): // a strict router before us
+		m.uri, m.route = uriOf(m.route[n-1]), m.route[:n-1]
+	}
+	if len(m.route) > 0 && h.at(uriOf(m.route[0])) {
+		m.route = m.route[1:]
+	}
+}
+
+// leave prepares for a strict router behind the proxy (RFC 3261 16.6 step 6).
+func (m *message) leave(h *host) {
+	if len(m.route) > 0 && !isLoose(m.route[0]) && !h.is(isStrict) {
+		m.route = append(m.route, "<"+m.uri+">")
+		m.uri, m.route, m.strict = uriOf(m.route[0]), m.route[1:], true
+	}
 }
 
 // forwardable leaves out overrides of what a proxy writes itself.

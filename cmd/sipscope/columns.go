@@ -25,8 +25,28 @@ type column struct {
 	color func(cell string) text.Color
 }
 
-// defaultColumns is what ls shows.
-const defaultColumns = "num,start,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
+// defaultColumns is what ls shows; on a narrow terminal the date goes first, then addresses and Call-ID, which flow and
+// show have.
+const (
+	defaultColumns = "num,start,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
+	mediumColumns  = "num,time,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
+	smallColumns   = "num,time,method,from,to,state,code,messages,duration,pdd"
+	narrowColumns  = "num,time,method,from,to,state,code,duration"
+)
+
+// columnsFor chooses the default columns for a terminal; 0 cells is no terminal.
+func columnsFor(width int) string {
+	switch {
+	case width == 0 || width >= 150:
+		return defaultColumns
+	case width >= 120:
+		return mediumColumns
+	case width >= 94:
+		return smallColumns
+	default:
+		return narrowColumns
+	}
+}
 
 // headerPrefix names a header as a column: header.X-Account-ID.
 const headerPrefix = "header."
@@ -70,6 +90,11 @@ func identityColumns() []column {
 			cell: func(s *correlate.Summary) string {
 				return time.Unix(0, s.First).UTC().Format("2006-01-02 15:04:05.000")
 			},
+			order: byNum(func(s *correlate.Summary) int64 { return s.First }),
+		},
+		{
+			name: "time", title: "TIME", text: "of the first message, without the date",
+			cell:  func(s *correlate.Summary) string { return time.Unix(0, s.First).UTC().Format("15:04:05.000") },
 			order: byNum(func(s *correlate.Summary) int64 { return s.First }),
 		},
 		{

@@ -60,6 +60,12 @@ func (c *lsCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if c.width == 0 {
+		c.width = c.terminalWidth()
+	}
+	if c.format == "table" && !cmd.Flags().Changed("columns") {
+		c.columns = columnsFor(c.width)
+	}
 	cols, headers, err := chooseColumns(c.columns)
 	if err != nil {
 		return err
@@ -182,10 +188,6 @@ func cells(cols []column, s *correlate.Summary) []string {
 }
 
 func (c *lsCommand) table(w io.Writer, a *archive, cols []column, calls iter.Seq[*correlate.Summary], n *int, color bool) error {
-	width := c.width
-	if width == 0 {
-		width = c.terminalWidth()
-	}
 	var t text.Table
 	for i := range cols {
 		t.Columns = append(t.Columns, text.TableColumn{
@@ -195,7 +197,7 @@ func (c *lsCommand) table(w io.Writer, a *archive, cols []column, calls iter.Seq
 	for row := range rows(cols, calls) {
 		t.Add(row...)
 	}
-	if err := t.Write(w, text.TableOptions{Width: width, Color: color}); err != nil {
+	if err := t.Write(w, text.TableOptions{Width: c.width, Color: color}); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%s · %s\n", plural(*n, "call"), a.accountingLine())

@@ -52,12 +52,12 @@ func TestCorpus(t *testing.T) {
 }
 
 // datagrams gives the UDP payloads of a capture, as far as the oracle can read it.
-func datagrams(t testing.TB, file string) func(yield func([]byte) bool) {
-	t.Helper()
+func datagrams(tb testing.TB, file string) func(yield func([]byte) bool) {
+	tb.Helper()
 	return func(yield func([]byte) bool) {
 		f, err := os.Open(file)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		defer f.Close()
 		var source interface {
@@ -68,7 +68,7 @@ func datagrams(t testing.TB, file string) func(yield func([]byte) bool) {
 			r.SetSnaplen(1 << 18)
 			source, link = r, r.LinkType()
 		} else if _, err = f.Seek(0, io.SeekStart); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		} else if r, err := pcapgo.NewNgReader(f, pcapgo.DefaultNgReaderOptions); err == nil {
 			source, link = r, r.LinkType()
 		} else {

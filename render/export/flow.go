@@ -137,6 +137,8 @@ func (o *output) row(l *ladder.Ladder, r *ladder.Row) {
 	o.buf = append(o.buf, ']')
 	o.bool("retransmission", r.Retransmission)
 	o.number("hops", r.Hops)
+	o.name("transport")
+	o.buf = appendWord(o.buf, r.Transport)
 	o.name("frame")
 	o.buf = appendPositive(o.buf, r.Frame)
 	o.ints("messages", r.Messages)

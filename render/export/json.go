@@ -19,38 +19,61 @@ const rawSuffix = "_raw_b64"
 
 const hexDigits = "0123456789abcdef"
 
+// plainPrefix is the number of bytes at the beginning of s that need no escape in JSON: printable ASCII without the
+// quote and the backslash. It looks at eight bytes at a time.
+func plainPrefix(s string) int {
+	i := 0
+	for ; len(s)-i >= 8; i += 8 {
+		w := s[i : i+8]
+		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
+			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
+		if special(x) {
+			break
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
+}
+
+// special reports whether one of eight bytes is a control character, a quote, a backslash, DEL or above. The test for a
+// byte below n is exact in the lowest byte that matches, which is all that is asked.
+func special(x uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, slash, del := x^ones*'"', x^ones*'\\', x^ones*0x7f
+	return (x|(x-ones*' ')&^x|(quote-ones)&^quote|(slash-ones)&^slash|(del-ones)&^del)&highs != 0
+}
+
 // appendString writes a JSON string (RFC 8259 7). Bytes that are no UTF-8 become U+FFFD. Characters that a terminal
 // obeys or that hide text are escaped, which changes nothing for a program.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
-			i++
+	for {
+		n := plainPrefix(s)
+		dst = append(dst, s[:n]...)
+		if n == len(s) {
+			return append(dst, '"')
+		}
+		s = s[n:]
+		if s[0] < utf8.RuneSelf {
+			dst = appendEscape(dst, s[0])
+			s = s[1:]
 			continue
 		}
-		if c < utf8.RuneSelf {
-			dst = append(dst, s[from:i]...)
-			dst = appendEscape(dst, c)
-			i++
-			from = i
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && n == 1 {
-			dst = append(dst, s[from:i]...)
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
 			dst = append(dst, `\ufffd`...)
-			from = i + n
-		} else if hidden(r) {
-			dst = append(dst, s[from:i]...)
+		case hidden(r):
 			dst = appendRune(dst, r)
-			from = i + n
+		default:
+			dst = append(dst, s[:size]...)
 		}
-		i += n
+		s = s[size:]
 	}
-	dst = append(dst, s[from:]...)
-	return append(dst, '"')
 }
 
 // hidden reports whether a character is a C1 control, a bidirectional control, of no width, or ends a line.
@@ -90,6 +113,11 @@ func appendText(dst []byte, name, value string) []byte {
 	dst = append(dst, '"')
 	dst = append(dst, name...)
 	dst = append(dst, '"', ':')
+	if plainPrefix(value) == len(value) {
+		dst = append(dst, '"')
+		dst = append(dst, value...)
+		return append(dst, '"')
+	}
 	dst = appendString(dst, value)
 	if !utf8.ValidString(value) {
 		dst = append(dst, ',', '"')
@@ -125,7 +153,7 @@ func appendSignedMs(dst []byte, ns int64) []byte {
 		u = -u
 	}
 	const ms = uint64(time.Millisecond)
-	dst = strconv.AppendUint(dst, u/ms, 10)
+	dst = appendUint(dst, u/ms)
 	rest := u % ms
 	if rest == 0 {
 		return dst
@@ -149,24 +177,27 @@ func appendTimeText(dst []byte, ns int64) []byte {
 	t := time.Unix(0, ns).UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	dst = appendDigits(dst, year, 4)
-	dst = appendDigits(append(dst, '-'), int(month), 2)
-	dst = appendDigits(append(dst, '-'), day, 2)
-	dst = appendDigits(append(dst, 'T'), hour, 2)
-	dst = appendDigits(append(dst, ':'), minute, 2)
-	dst = appendDigits(append(dst, ':'), second, 2)
-	dst = appendDigits(append(dst, '.'), t.Nanosecond(), 9)
-	return append(dst, 'Z')
+	b := [...]byte{
+		'0', '0', '0', '0', '-', '0', '0', '-', '0', '0', 'T', '0', '0', ':', '0', '0', ':', '0', '0', '.',
+		'0', '0', '0', '0', '0', '0', '0', '0', '0', 'Z',
+	}
+	// Nothing is negative, and int64 nanoseconds reach from 1677 to 2262: four digits do.
+	digits(b[0:4], uint(year))
+	digits(b[5:7], uint(month))
+	digits(b[8:10], uint(day))
+	digits(b[11:13], uint(hour))
+	digits(b[14:16], uint(minute))
+	digits(b[17:19], uint(second))
+	digits(b[20:29], uint(t.Nanosecond()))
+	return append(dst, b[:]...)
 }
 
-// appendDigits writes n with leading zeros. int64 nanoseconds reach from 1677 to 2262: a year has four digits.
-func appendDigits(dst []byte, n, width int) []byte {
-	var b [9]byte
-	for i := width - 1; i >= 0; i-- {
+// digits fills b with the decimal digits of n.
+func digits(b []byte, n uint) {
+	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = byte('0' + n%10)
 		n /= 10
 	}
-	return append(dst, b[:width]...)
 }
 
 // appendEndpoint writes "address:port", null for none.
@@ -185,11 +216,23 @@ func appendEndpointText(dst []byte, e frame.Endpoint) []byte {
 		return e.AddrPort().AppendTo(dst)
 	}
 	ip := uint32(e.Lo) //nolint:gosec // the low half is the IPv4 address
-	dst = strconv.AppendUint(dst, uint64(ip>>24), 10)
-	dst = strconv.AppendUint(append(dst, '.'), uint64(ip>>16&255), 10)
-	dst = strconv.AppendUint(append(dst, '.'), uint64(ip>>8&255), 10)
-	dst = strconv.AppendUint(append(dst, '.'), uint64(ip&255), 10)
-	return strconv.AppendUint(append(dst, ':'), uint64(e.Port), 10)
+	dst = appendUint(dst, uint64(ip>>24))
+	dst = appendUint(append(dst, '.'), uint64(ip>>16&255))
+	dst = appendUint(append(dst, '.'), uint64(ip>>8&255))
+	dst = appendUint(append(dst, '.'), uint64(ip&255))
+	return appendUint(append(dst, ':'), uint64(e.Port))
+}
+
+// appendUint is strconv.AppendUint, faster for the small numbers that lists are full of.
+func appendUint(dst []byte, n uint64) []byte {
+	switch {
+	case n < 10:
+		return append(dst, hexDigits[n])
+	case n < 100:
+		return append(dst, hexDigits[n/10], hexDigits[n%10])
+	default:
+		return strconv.AppendUint(dst, n, 10)
+	}
 }
 
 // appendPositive writes n, null for 0.
@@ -197,7 +240,7 @@ func appendPositive(dst []byte, n uint64) []byte {
 	if n == 0 {
 		return append(dst, "null"...)
 	}
-	return strconv.AppendUint(dst, n, 10)
+	return appendUint(dst, n)
 }
 
 // appendIndex writes i, null for a negative one.

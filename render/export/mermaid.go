@@ -121,7 +121,7 @@ func escapeMermaid(s string) string {
 // harmless reports whether a character means nothing to Mermaid and HTML.
 func harmless(r rune) bool {
 	if r < 0x80 {
-		return alnum(byte(r)) || strings.ContainsRune(" .,/()@+=-*", r)
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' || strings.ContainsRune(" .,/()@+=-*", r)
 	}
 	return r == '×' || unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsMark(r)
 }
@@ -132,12 +132,10 @@ func isEnd(s string, i int) bool {
 	if len(s)-i < len(word) || !strings.EqualFold(s[i:i+len(word)], word) {
 		return false
 	}
-	return (i == 0 || !alnum(s[i-1])) && (i+len(word) == len(s) || !alnum(s[i+len(word)]))
+	return (i == 0 || !letter(s[i-1])) && (i+len(word) == len(s) || !letter(s[i+len(word)]))
 }
 
-func alnum(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
-}
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 func entity(b *strings.Builder, r rune) {
 	b.WriteByte('#')

@@ -12,7 +12,7 @@ import (
 // null. docs/json.md describes every field.
 func AppendSummaryJSON(dst []byte, s *correlate.Summary, headers []string) []byte {
 	dst = append(dst, `{"num":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Num), 10)
+	dst = appendUint(dst, uint64(s.Num))
 	dst = append(dst, ',')
 	dst = appendText(dst, "call_id", s.CallID)
 	dst = append(dst, ',')
@@ -83,23 +83,23 @@ func appendParty(dst []byte, p *correlate.Party) []byte {
 
 func appendCounts(dst []byte, s *correlate.Summary) []byte {
 	dst = append(dst, `,"messages":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Messages), 10)
+	dst = appendUint(dst, uint64(s.Messages))
 	dst = append(dst, `,"retransmissions":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Retransmissions), 10)
+	dst = appendUint(dst, uint64(s.Retransmissions))
 	dst = append(dst, `,"duplicates":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Duplicates), 10)
+	dst = appendUint(dst, uint64(s.Duplicates))
 	dst = append(dst, `,"transactions":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Transactions), 10)
+	dst = appendUint(dst, uint64(s.Transactions))
 	dst = append(dst, `,"dialogs":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Dialogs), 10)
+	dst = appendUint(dst, uint64(s.Dialogs))
 	dst = append(dst, `,"early_dialogs":`...)
-	dst = strconv.AppendUint(dst, uint64(s.EarlyDialogs), 10)
+	dst = appendUint(dst, uint64(s.EarlyDialogs))
 	dst = append(dst, `,"hops":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Hops), 10)
+	dst = appendUint(dst, uint64(s.Hops))
 	dst = append(dst, `,"gaps":`...)
-	dst = strconv.AppendUint(dst, uint64(s.Gaps), 10)
+	dst = appendUint(dst, uint64(s.Gaps))
 	dst = append(dst, `,"diags":`...)
-	return strconv.AppendUint(dst, uint64(s.Diags), 10)
+	return appendUint(dst, uint64(s.Diags))
 }
 
 // appendTransports writes the names of the bits, in the order of decode.Transport.

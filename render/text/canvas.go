@@ -60,7 +60,7 @@ func (l *line) join(x int, c string) {
 
 func (l *line) set(x, w int, c string, st style) {
 	for len(l.cells) < x+w {
-		l.cells = append(l.cells, cell{})
+		l.cells = append(l.cells, cell{}) // blank, whatever the recycled cell held
 	}
 	for i := x; i < x+w; i++ {
 		l.clear(i)

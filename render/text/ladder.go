@@ -91,6 +91,7 @@ type drawing struct {
 	noteW int
 
 	buf   []byte
+	free  [][]cell
 	since int // lines since the header
 	err   error
 }
@@ -333,7 +334,7 @@ func (d *drawing) wrapped(parts []string, st style) {
 func (d *drawing) blank() { d.write("", plain) }
 
 func (d *drawing) write(s string, st style) {
-	l := line{limit: d.opts.Width}
+	l := d.line()
 	l.put(0, s, st)
 	d.emit(&l)
 }
@@ -341,8 +342,25 @@ func (d *drawing) write(s string, st style) {
 // flushSize is how much text is gathered before it is written.
 const flushSize = 32 << 10
 
+// line gives an empty line; emit takes its cells back.
+func (d *drawing) line() line {
+	l := line{limit: d.opts.Width}
+	if n := len(d.free); n > 0 {
+		l.cells = d.free[n-1][:0]
+		d.free = d.free[:n-1]
+	}
+	return l
+}
+
+// maxFree bounds the cells that are kept for lines to come.
+const maxFree = 16
+
 func (d *drawing) emit(l *line) {
 	d.buf = l.appendTo(d.buf, d.opts.Color)
+	if len(d.free) < maxFree {
+		d.free = append(d.free, l.cells)
+	}
+	l.cells = nil
 	d.since++
 	if len(d.buf) >= flushSize {
 		d.flush()

@@ -2,6 +2,7 @@ package text_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -201,4 +202,109 @@ func cellsOf(s string) []string {
 		}
 	}
 	return cells
+}
+
+func TestHeaderRepeats(t *testing.T) {
+	t.Parallel()
+	l := build(ladder.Options{}, laddertest.TwoProxies())
+	got := draw(t, &l, text.Options{Width: 120, HeaderEvery: 5})
+	if n := strings.Count(got, "10.77.0.10"); n != 4 {
+		t.Errorf("%d headers in\n%s", n, got)
+	}
+	if n := strings.Count(draw(t, &l, text.Options{Width: 120}), "10.77.0.10"); n != 1 {
+		t.Errorf("%d headers in a short ladder", n)
+	}
+}
+
+// TestNothing: no calls and calls without messages are drawn too.
+func TestNothing(t *testing.T) {
+	t.Parallel()
+	for _, calls := range [][]correlate.Call{nil, {{}}} {
+		l := ladder.Build(calls, nil, ladder.Options{})
+		for _, width := range []int{0, 24, 80} {
+			if got := draw(t, &l, text.Options{Width: width}); !strings.Contains(got, "0 transactions on 0") {
+				t.Errorf("%q", got)
+			}
+		}
+	}
+}
+
+// TestLadderError: an error of the writer comes back.
+func TestLadderError(t *testing.T) {
+	t.Parallel()
+	l := build(ladder.Options{}, laddertest.TwoProxies())
+	if err := text.Ladder(&full{}, &l, text.Options{}); err == nil {
+		t.Error("no error")
+	}
+}
+
+// TestColorsChangeNothing: without its escape sequences a coloured ladder is the plain one.
+func TestColorsChangeNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range goldens {
+		l := build(c.build, c.made()...)
+		opts := c.draw
+		opts.Color = true
+		colored := draw(t, &l, opts)
+		opts.Color = false
+		if diff := cmp.Diff(draw(t, &l, opts), stripSGR(colored)); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+}
+
+func stripSGR(s string) string {
+	var b strings.Builder
+	for {
+		before, after, ok := strings.Cut(s, "\x1b[")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		_, s, _ = strings.Cut(after, "m")
+	}
+}
+
+// FuzzLadderText draws ladders of any names, labels and widths.
+func FuzzLadderText(f *testing.F) {
+	f.Add("alice", "180 Ringing", "note", uint8(80), uint8(3), uint64(0x1234), false)
+	f.Add("山田太郎\u0301", "\x1b[31m", "👩\u200d👧", uint8(40), uint8(9), uint64(99), true)
+	f.Add(strings.Repeat("2001:db8::", 30), strings.Repeat("x ", 200), "\u202e", uint8(120), uint8(64), ^uint64(0), false)
+	f.Add("\U0001f1e9\U0001f1ea", "\u0e33", "ก\u0e33", uint8(24), uint8(1), uint64(7), false)
+	f.Fuzz(func(t *testing.T, name, label, note string, width, columns uint8, seed uint64, ascii bool) {
+		if strings.ContainsAny(name+label+note, "│┬┴┼─|+-") {
+			return // they look like lifelines and rules
+		}
+		l := ladder.Ladder{Calls: []ladder.Title{{Num: 1, CallID: note, From: name, To: label}}}
+		n := int(columns)%64 + 1
+		for i := range n {
+			l.Columns = append(l.Columns, ladder.Column{Label: name[:len(name)*i/n], Address: label[:len(label)*i/n]})
+		}
+		for i := range 12 {
+			bits := seed >> (i * 5)
+			l.Rows = append(l.Rows, ladder.Row{
+				Kind: ladder.Kind(bits%4 + 1), From: int(bits % uint64(n)), To: int(bits / 4 % uint64(n)),
+				Label: label, SDP: note[:len(note)/2], Notes: []string{note, label}, Count: i, Status: uint16(bits % 700),
+				Time: int64(bits), SincePrev: int64(seed), Media: []string{name},
+			})
+		}
+		w := max(int(width), 24)
+		for _, width := range []int{w, 0} {
+			got := draw(t, &l, text.Options{Width: width, ASCII: ascii, HeaderEvery: -1, Times: text.Times(seed % 3)})
+			if width == 0 {
+				continue // as wide as it needs
+			}
+			checkDrawing(t, "fuzz", got, width, ascii)
+		}
+	})
+}
+
+func BenchmarkLadder(b *testing.B) {
+	l := build(ladder.Options{}, laddertest.TwoProxies())
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := text.Ladder(io.Discard, &l, text.Options{Width: 120}); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -9,7 +9,7 @@ import (
 
 // lanes gives a line with its lifelines.
 func (d *drawing) lanes() line {
-	l := line{limit: d.opts.Width}
+	l := d.line()
 	for i := range d.names {
 		l.put(d.x(i), d.g.line, dim)
 	}
@@ -22,7 +22,7 @@ func (d *drawing) header(cross string) {
 	case modeList:
 		return
 	case modeCompact:
-		l := line{limit: d.opts.Width}
+		l := d.line()
 		for i := range d.names {
 			l.put(d.x(i), strconv.Itoa(i+1), bold)
 		}
@@ -55,7 +55,7 @@ func (d *drawing) heads(text func(c *colText) string, st style) {
 		height = max(height, len(parts))
 	}
 	for y := range height {
-		l := line{limit: d.opts.Width}
+		l := d.line()
 		for i, parts := range cells {
 			if y < len(parts) {
 				l.put(d.x(i), parts[y], st)
@@ -84,7 +84,10 @@ func breakName(s string, w int) []string {
 		parts = append(parts, head)
 		s = s[len(head):]
 	}
-	return append(parts, s)
+	if s != "" || len(parts) == 0 {
+		parts = append(parts, s)
+	}
+	return parts
 }
 
 // rule writes a horizontal line that the lifelines meet.
@@ -93,7 +96,7 @@ func (d *drawing) rule(cross string) {
 	if d.opts.Width > 0 {
 		end = min(end, d.opts.Width)
 	}
-	l := line{limit: d.opts.Width}
+	l := d.line()
 	l.put(0, strings.Repeat(d.g.rule, end), dim)
 	for i := range d.names {
 		l.put(d.x(i), cross, dim)
@@ -206,6 +209,8 @@ func (d *drawing) labelled(b *block, r *ladder.Row, t *rowText, st style) []stri
 	case Width(t.label)+onArrow <= inner:
 		d.onShaft(b.add(), r, t.label, st)
 		return prepend(t.sdp, notes)
+	case hi == len(d.names)-1 && lo > 0 && Width(t.label)+1 > inner:
+		notes = prepend(full, notes) // the margin is beside it: no lifeline needs to give way
 	default:
 		d.above(b, lo, t.label, st)
 		if t.sdp != "" {
@@ -363,7 +368,7 @@ func (d *drawing) listRow(i int) {
 	}
 	const hang = 2
 	for y, p := range wrap(strings.Join(parts, d.g.sep), width-hang) {
-		l := line{limit: d.opts.Width}
+		l := d.line()
 		x := d.x0
 		if y == 0 {
 			d.stamp(&l, i)
