@@ -84,6 +84,9 @@ func (t *Tracker) ackTransaction(x *seen) uint32 {
 			return ti
 		}
 	}
+	if ti := t.unacknowledged(x); ti != 0 {
+		return ti
+	}
 	own := *k
 	own.Method = uint64(sip.MethodAck)
 	key := hashCall(own.MixMethod(), x.ci)
@@ -91,6 +94,24 @@ func (t *Tracker) ackTransaction(x *seen) uint32 {
 		return ti
 	}
 	return t.newTransaction(x, key)
+}
+
+// unacknowledged finds the INVITE on this hop that failed and still waits for its ACK: some elements, and a flow of RFC
+// 3665 itself (3.8), give that ACK a branch of its own.
+func (t *Tracker) unacknowledged(x *seen) uint32 {
+	ti := x.c.lastTxn
+	for range chainLook {
+		if ti == 0 {
+			break
+		}
+		r := t.txns.at(ti)
+		if r.method == uint16(sip.MethodInvite) && r.cseq == x.m.SIP.CSeq && r.state == TxnCompleted && r.status >= 300 &&
+			r.src == x.src && r.dst == x.dst {
+			return ti
+		}
+		ti = r.prev
+	}
+	return 0
 }
 
 // newTransaction makes a record; its request is not yet set.
@@ -328,6 +349,7 @@ func (t *Tracker) ack(x *seen, r *txnRec, mi uint32) {
 		return
 	}
 	r.req = mi
+	atCaller := r.vias == c.callerVias && t.sameHost(c, r.src, c.caller)
 	ti := c.lastTxn
 	for range chainLook {
 		if ti == 0 {
@@ -338,7 +360,7 @@ func (t *Tracker) ack(x *seen, r *txnRec, mi uint32) {
 			if o.ack == 0 && (o.bits&txnFinal != 0 || r.vias == o.vias) {
 				o.ack = mi
 			}
-			if o.bits&txnCaller != 0 && o.bits&txnFinal == 0 {
+			if atCaller && o.bits&txnCaller != 0 && o.bits&txnFinal == 0 {
 				c.bits |= callAnswered // a new branch: only a 2xx is acknowledged so (RFC 3261 13.2.2.4)
 			}
 		}

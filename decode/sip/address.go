@@ -67,6 +67,9 @@ func (p *parser) display(a *Address, from, to int) {
 	}
 }
 
+// maxDisplay bounds how far behind a comma of a list the "<" of an unquoted display name is looked for.
+const maxDisplay = 64
+
 // angle finds the "<" of a name-addr, -1 for an addr-spec. A ";" before it begins the parameters of an addr-spec, and a
 // comma the next value of a list, except in the middle of what can only be a display name.
 func angle(raw []byte, i, to int, list bool) int {
@@ -82,6 +85,9 @@ func angle(raw []byte, i, to int, list bool) int {
 		case ',':
 			if list && uri {
 				return -1
+			}
+			if list {
+				to = min(to, i+maxDisplay)
 			}
 		}
 	}
@@ -103,7 +109,7 @@ func plainURI(a *Address, raw []byte, open, to int) (next int, ok bool) {
 	host := at + 1 + run(b[at+1:], classHost)
 	port, end := plainPort(b, host)
 	if end < len(b) && b[end] == ';' {
-		end += max(0, bytes.IndexByte(b[end:], '>'))
+		end = max(end, closeBracket(b, end, len(b)))
 	}
 	if end == len(b) || b[end] != '>' || host == at+1 || isBlank(b[end-1]) {
 		return open, false
@@ -135,8 +141,8 @@ func plainPort(b []byte, i int) (port uint16, end int) {
 func (p *parser) bracketURI(a *Address, open, to int, list bool) int {
 	raw := p.raw
 	var end, next int
-	if n := bytes.IndexByte(raw[open:to], '>'); n >= 0 {
-		end, next = open+n, open+n+1
+	if end = closeBracket(raw, open, to); end >= 0 {
+		next = end + 1
 	} else {
 		p.diag(DiagBracket, sp(open, to))
 		end = open + 1

@@ -134,10 +134,23 @@ func closeQuote(b []byte, i, end int) int {
 	return end
 }
 
+// closeBracket finds the ">" that closes the "<" at i, -1 when another "<" or the end comes first: a URI has neither, and
+// a search that stops there looks at each byte once, however many brackets a hostile text opens.
+func closeBracket(b []byte, i, end int) int {
+	for i++; i < end; i++ {
+		switch b[i] {
+		case '>':
+			return i
+		case '<':
+			return -1
+		}
+	}
+	return -1
+}
+
 // nextComma finds the first comma of b[i:end] that separates two values: outside quotes and angle brackets. Without
 // one it gives end.
 func nextComma(b []byte, i, end int) int {
-	brackets := true // there may be a ">" ahead; searching in vain again and again would be quadratic
 	for ; i < end; i++ {
 		switch b[i] {
 		case ',':
@@ -145,13 +158,7 @@ func nextComma(b []byte, i, end int) int {
 		case '"':
 			i = closeQuote(b, i, end)
 		case '<':
-			if !brackets {
-				continue
-			}
-			n := bytes.IndexByte(b[i:end], '>')
-			if brackets = n >= 0; brackets {
-				i += n
-			}
+			i = max(i, closeBracket(b, i, end))
 		}
 	}
 	return end

@@ -411,7 +411,7 @@ func TestParseLarge(t *testing.T) {
 	t.Parallel()
 	for _, piece := range []string{
 		"<", "\"", "\\", ",", ";", "(", ":", "\n", "\r", "\r\n", " ", "\t", "\x00", "@", "[", "?", "a", "=", ";=", ";a=\"", "<>", "\r\n ",
-		"Via: SIP/2.0/UDP a,", "a:\r\n", "\r\nVia: <", ",<", "\",", "\xff",
+		"Via: SIP/2.0/UDP a,", "a:\r\n", "\r\nVia: <", ",<", "<,", "a,", "\",", "\xff",
 	} {
 		for _, head := range []string{"Via: SIP/2.0/UDP a", "From: ", "From: \"a\" <sip:a@b>", "Contact: ", "Content-Type: multipart/a;boundary=b\r\nX", "X", ""} {
 			text := "INVITE sip:a SIP/2.0\r\n" + head + strings.Repeat(piece, 65000/len(piece))
@@ -420,6 +420,14 @@ func TestParseLarge(t *testing.T) {
 				t.Fatalf("%q: %v", piece, err)
 			}
 			checkSpans(t, &m)
+			m.SDP()
+			for range m.AllVias() {
+			}
+			for a := range m.Addresses(HeaderContact) { // quadratic, this would take seconds
+				if a.URI.Off+a.URI.Len > u32(len(text)) {
+					t.Fatalf("%q: URI %+v", piece, a.URI)
+				}
+			}
 			if m.Vias > maxValues || m.Contacts > maxValues {
 				t.Fatalf("%q: %d Vias, %d Contacts", piece, m.Vias, m.Contacts)
 			}
