@@ -110,8 +110,7 @@ type pipeline struct {
 	decoder   *decode.Decoder
 	streams   *decode.Streams
 	tracker   *Tracker
-	warmed    uint64 // see Tracker.Warm
-	sourceErr error  // written by the worker that read the end, read after all stages ended
+	sourceErr error // written by the worker that read the end, read after all stages ended
 
 	free  chan *job
 	token chan struct{} // the right to read; closed at the end of the source
@@ -228,7 +227,6 @@ func (p *pipeline) track(j *job) error {
 func (p *pipeline) trackBatch(w *decode.Work) error {
 	p.board.mu.Lock()
 	defer p.board.mu.Unlock()
-	p.warmed += p.tracker.Warm(w)
 	for m, g := range w.Items() {
 		e := Event{Message: m, Gap: g}
 		if m != nil {

@@ -76,39 +76,6 @@ type Verdict struct {
 	NewCall        bool
 }
 
-// warmTxns is how many transactions of a call Warm touches: what most searches pass.
-const warmTxns = 4
-
-// Warm looks up what the messages of a batch will touch, and does nothing with it. The look-ups do not depend on each
-// other, so the processor waits for many cache lines at once; Message, which depends on each step before, would wait
-// for one after the other. It changes no result. The sum only keeps the compiler from leaving the loads out.
-func (t *Tracker) Warm(w *decode.Work) (sum uint64) {
-	for m := range w.Items() {
-		if m == nil {
-			continue
-		}
-		ci := t.byID.get(m.Keys.Call)
-		if ci == 0 {
-			continue
-		}
-		c := t.calls.at(ci)
-		sum += c.rev + uint64(c.nHops) + c.words + uint64(t.byKey.get(hashCall(m.Keys.MixMethod(), ci)))
-		sum += uint64(c.eps[0].Port)
-		if c.tail != 0 {
-			sum += t.msgs.at(c.tail).seq
-		}
-		ti := c.lastTxn
-		for range warmTxns {
-			if ti == 0 {
-				break
-			}
-			ti = t.txns.at(ti).prev
-		}
-		sum += uint64(ti)
-	}
-	return sum
-}
-
 // seen is a message on its way into the archive.
 type seen struct {
 	m        *decode.Message
