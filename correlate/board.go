@@ -29,16 +29,18 @@ func (b *Board) Changes(since uint64, dst []Summary) ([]Summary, uint64) {
 	if b.t == nil {
 		return dst, since
 	}
-	ci := b.t.firstAfter(since)
-	for range boardChunk {
-		if ci == 0 {
+	n := 0
+	for _, e := range b.t.order.log[b.t.order.after(since):] {
+		if n == boardChunk {
 			break
 		}
-		c := b.t.calls.at(ci)
+		since = e.rev
+		if b.t.stale(e) {
+			continue
+		}
+		n++
 		dst = append(dst, Summary{})
-		b.t.summary(c, &dst[len(dst)-1])
-		since = c.rev
-		ci = c.newer
+		b.t.summary(b.t.calls.at(e.call), &dst[len(dst)-1])
 	}
 	return dst, since
 }

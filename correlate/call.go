@@ -172,56 +172,11 @@ func (t *Tracker) recast(x *seen, initialInvite bool) {
 	}
 }
 
-// touch moves the call to the young end of the list of changes.
-func (t *Tracker) touch(ci uint32, c *callRec) {
-	t.rev++
-	c.rev = t.rev
-	if t.newest == ci {
-		return
-	}
-	t.unlink(ci, c)
-	c.older, c.newer = t.newest, 0
-	if t.newest != 0 {
-		t.calls.at(t.newest).newer = ci
-	}
-	t.newest = ci
-	if t.oldest == 0 {
-		t.oldest = ci
-	}
-}
-
-func (t *Tracker) unlink(ci uint32, c *callRec) {
-	if c.older != 0 {
-		t.calls.at(c.older).newer = c.newer
-	}
-	if c.newer != 0 {
-		t.calls.at(c.newer).older = c.older
-	}
-	if t.oldest == ci {
-		t.oldest = c.newer
-	}
-	if t.newest == ci {
-		t.newest = c.older
-	}
-	c.older, c.newer = 0, 0
-}
-
-// evictLook is how far from the oldest an ended call is looked for before one that still runs is evicted.
-const evictLook = 256
-
 // enforce evicts until the limits hold.
 func (t *Tracker) enforce() {
 	for t.calls.live() > t.limits.Calls || t.msgs.live() > t.limits.Messages {
-		victim := t.oldest
-		for ci, i := t.oldest, 0; ci != 0 && i < evictLook; i++ {
-			c := t.calls.at(ci)
-			if c.ended() {
-				victim = ci
-				break
-			}
-			ci = c.newer
-		}
-		if victim == 0 || victim == t.newest {
+		victim := t.victim()
+		if victim == 0 {
 			return
 		}
 		t.evict(victim)
@@ -272,7 +227,6 @@ func (t *Tracker) evict(ci uint32) {
 	}
 	t.forget(ci, c)
 	delete(t.byNum, c.num)
-	t.unlink(ci, c)
 	t.calls.release(ci)
 }
 

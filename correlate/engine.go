@@ -254,19 +254,3 @@ func (b *Board) finish() {
 	b.done = true
 	b.mu.Unlock()
 }
-
-// firstAfter finds the oldest change after a revision, from the young end: a reader that polls is close to it.
-func (t *Tracker) firstAfter(since uint64) uint32 {
-	if since == 0 {
-		return t.oldest
-	}
-	first := uint32(0)
-	for ci := t.newest; ci != 0; {
-		c := t.calls.at(ci)
-		if c.rev <= since {
-			break
-		}
-		first, ci = ci, c.older
-	}
-	return first
-}

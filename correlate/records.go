@@ -119,7 +119,6 @@ type callRec struct {
 	eps          [inlineEndpoints]frame.Endpoint
 	nEps         uint32
 	side         uint32 // sideRec
-	newer, older uint32 // by time of change
 	head, tail   uint32 // messages
 	lastTxn      uint32
 	deciding     uint32 // the caller's newest transaction of the call's method

@@ -30,10 +30,10 @@ type Tracker struct {
 	interned map[string]uint32 // user agents, reason phrases
 	words    []string          // by interned number; 0 is the empty one
 
-	newest, oldest uint32 // calls in order of change
-	rev            uint64
-	nextNum        uint32
-	now            int64
+	order   changes
+	rev     uint64
+	nextNum uint32
+	now     int64
 
 	noResponse deadlines // requests that wait for a response
 	noFinal    deadlines // INVITEs that wait for a final one
@@ -104,6 +104,7 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 	v := Verdict{Call: c.num, NewCall: fresh}
 	if of == 0 {
 		t.advance(&x, ti, mi)
+		t.decide(c)
 	} else if m.Flags&decode.TapDuplicate != 0 {
 		v.Duplicate = true
 		c.duplicates++
@@ -114,7 +115,6 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 		t.txns.at(ti).again++
 		t.totals.Retransmissions++
 	}
-	t.decide(c)
 	v.State = c.state
 	if of == 0 {
 		t.join(&x, fresh)

@@ -413,6 +413,10 @@ func (t *Tracker) bye(x *seen) {
 
 // forwards reports whether a host received the call's INVITE and sent it on: a proxy or the like.
 func (t *Tracker) forwards(c *callRec, ep uint16) bool {
+	same := func(i uint16) bool { return t.sameHost(c, i, ep) }
+	if t.sameHost(c, ep, c.caller) { // several elements on one host are told apart by their ports
+		same = func(i uint16) bool { return i == ep }
+	}
 	var in, out bool
 	ti := c.txns
 	for range chainLook {
@@ -421,8 +425,8 @@ func (t *Tracker) forwards(c *callRec, ep uint16) bool {
 		}
 		r := t.txns.at(ti)
 		if r.method == c.method && r.bits&txnInitial != 0 {
-			in = in || t.sameHost(c, r.dst, ep)
-			out = out || t.sameHost(c, r.src, ep)
+			in = in || same(r.dst)
+			out = out || same(r.src)
 		}
 		ti = r.next
 	}

@@ -11,7 +11,6 @@ import (
 
 	"sipscope/capture"
 	"sipscope/decode/frame"
-	"sipscope/decode/sip"
 )
 
 // Work is a batch of packets and what became of them. It is used again and again: Reset keeps its memory.
@@ -39,7 +38,7 @@ type unit struct {
 // item is a message or a gap; one of the two is -1.
 type item struct{ message, gap int32 }
 
-// span is a text in Work.text, before it is a message.
+// slot gives the next message to fill; what an earlier batch left in it is its memory.
 func (w *Work) slot() (int32, *Message) {
 	n := len(w.messages)
 	if n < cap(w.messages) {
@@ -48,9 +47,8 @@ func (w *Work) slot() (int32, *Message) {
 		w.messages = append(w.messages, Message{})
 	}
 	m := &w.messages[n]
-	parsed := m.SIP
-	*m = Message{SIP: sip.Message{Headers: parsed.Headers[:0], Diags: parsed.Diags[:0]}}
-	return int32(n), m //nolint:gosec // a batch holds some hundred messages
+	m.Flags, m.Nth, m.Words, m.pending = 0, 0, 0, false // the rest is set, and parsed, anew
+	return int32(n), m                                  //nolint:gosec // a batch holds some hundred messages
 }
 
 // Reset makes the Work ready for another batch and gives its bytes back.
