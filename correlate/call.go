@@ -211,7 +211,9 @@ func (t *Tracker) evict(ci uint32) {
 	for ti := c.txns; ti != 0; {
 		x := t.txns.at(ti)
 		next := x.next
-		t.byKey.drop(x.key)
+		if c.nTxns > fewTxns {
+			t.byKey.drop(x.key)
+		}
 		t.txns.release(ti)
 		ti = next
 	}

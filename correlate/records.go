@@ -123,6 +123,7 @@ type callRec struct {
 	lastTxn      uint32
 	deciding     uint32 // the caller's newest transaction of the call's method
 	dialogs      uint32
+	nTxns        uint32 // records in the list of transactions
 	messages     uint32
 	kept         uint32
 	diags        uint32

@@ -24,7 +24,7 @@ type Tracker struct {
 
 	byID  index // hash of a Call-ID -> newest call with it
 	byNum map[uint32]uint32
-	byKey index // hash of a transaction key and its call -> newest transaction
+	byKey index // hash of a transaction key and its call -> newest transaction; of calls with many
 
 	names    *methods
 	interned map[string]uint32 // user agents, reason phrases

@@ -33,7 +33,7 @@ func (t *Tracker) transaction(x *seen) uint32 {
 // onHop finds the transaction with this key whose request crossed the same pair of hosts in the same direction.
 func (t *Tracker) onHop(key uint64, x *seen) uint32 {
 	byHost := uint32(0)
-	ti := t.byKey.get(key)
+	ti := t.withKey(x.c, key)
 	for range chainLook {
 		if ti == 0 {
 			break
@@ -53,7 +53,7 @@ func (t *Tracker) onHop(key uint64, x *seen) uint32 {
 // ofResponse finds the transaction that a response answers: the one whose request came from where it goes. A response
 // may leave another address than the request reached (RFC 3261 18.2.2), so the newest with this key is the last resort.
 func (t *Tracker) ofResponse(key uint64, x *seen) uint32 {
-	first := t.byKey.get(key)
+	first := t.withKey(x.c, key)
 	toHost := uint32(0)
 	ti := first
 	for range chainLook {
@@ -114,12 +114,46 @@ func (t *Tracker) unacknowledged(x *seen) uint32 {
 	return 0
 }
 
+// fewTxns is how many transactions of a call are searched one by one. They were made within seconds of each other and
+// lie close together, so that a handful costs less than one jump into the index of all; most calls have no more.
+const fewTxns = 8
+
+// withKey finds the newest transaction of the call with a key.
+func (t *Tracker) withKey(c *callRec, key uint64) uint32 {
+	if c.nTxns > fewTxns {
+		return t.byKey.get(key)
+	}
+	for ti := c.lastTxn; ti != 0; {
+		r := t.txns.at(ti)
+		if r.key == key {
+			return ti
+		}
+		ti = r.prev
+	}
+	return 0
+}
+
+// enter makes a new transaction findable by its key; a call that gets many moves into the index. The list of the call
+// does not yet hold it.
+func (t *Tracker) enter(c *callRec, ti uint32, key uint64) {
+	c.nTxns++
+	if c.nTxns <= fewTxns {
+		return
+	}
+	if c.nTxns == fewTxns+1 {
+		for old := c.txns; old != 0; old = t.txns.at(old).next { // oldest first: the newest with a key stays
+			t.byKey.set(t.txns.at(old).key, old)
+		}
+	}
+	t.byKey.set(key, ti)
+}
+
 // newTransaction makes a record; its request is not yet set.
 func (t *Tracker) newTransaction(x *seen, key uint64) uint32 {
 	c := x.c
 	ti, r := t.txns.alloc()
 	*r = txnRec{
-		key: key, call: x.ci, same: t.byKey.get(key), prev: c.lastTxn, cseq: x.m.SIP.CSeq,
+		key: key, call: x.ci, same: t.withKey(c, key), prev: c.lastTxn, cseq: x.m.SIP.CSeq,
 		from: uint32(x.m.Keys.FromTag), //nolint:gosec // low half wanted
 		src:  x.src, dst: x.dst, vias: x.m.SIP.Vias, method: x.method, state: TxnTrying,
 	}
@@ -127,7 +161,7 @@ func (t *Tracker) newTransaction(x *seen, key uint64) uint32 {
 		r.bits |= txnInitial
 	}
 	r.leg = t.leg(x, r)
-	t.byKey.set(key, ti)
+	t.enter(c, ti, key)
 	if c.lastTxn == 0 {
 		c.txns = ti
 	} else {
@@ -233,7 +267,7 @@ func (t *Tracker) response(x *seen, ti, mi uint32) {
 		t.claimOrphan(x, ti, r)
 	}
 	if s.Status < 200 {
-		t.provisional(x, r, mi)
+		t.provisional(x, ti, r, mi)
 		return
 	}
 	if r.bits&txnFinal == 0 || r.status >= 300 && s.Status < 300 {
@@ -272,7 +306,7 @@ func (t *Tracker) claimOrphan(x *seen, ti uint32, r *txnRec) {
 	c.deciding = ti
 }
 
-func (t *Tracker) provisional(x *seen, r *txnRec, mi uint32) {
+func (t *Tracker) provisional(x *seen, ti uint32, r *txnRec, mi uint32) {
 	c, s := x.c, &x.m.SIP
 	if r.bits&txnFinal == 0 {
 		r.prov, r.status = mi, s.Status
@@ -280,7 +314,7 @@ func (t *Tracker) provisional(x *seen, r *txnRec, mi uint32) {
 			r.state = TxnProceeding
 		}
 		if s.CSeqMethodID == sip.MethodInvite {
-			t.noFinal.push(x.m.Time+timerC, t.txnIndex(r), r.key)
+			t.noFinal.push(x.m.Time+timerC, ti, r.key)
 		}
 	}
 	ringing := s.Status >= 180 && s.Status < 190 && s.CSeqMethodID == sip.MethodInvite
@@ -290,15 +324,6 @@ func (t *Tracker) provisional(x *seen, r *txnRec, mi uint32) {
 			c.pdd = x.m.Time - c.inviteAt
 		}
 	}
-}
-
-// txnIndex finds a record's index again: it is the newest with its key or chained behind it.
-func (t *Tracker) txnIndex(r *txnRec) uint32 {
-	ti := t.byKey.get(r.key)
-	for ti != 0 && t.txns.at(ti) != r {
-		ti = t.txns.at(ti).same
-	}
-	return ti
 }
 
 // finalAtCaller reads the figures that the caller's hop gives.
