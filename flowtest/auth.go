@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -23,7 +24,7 @@ func (p *player) challenge(s *step, m *message) {
 	p.count++
 	c := &challenge{
 		realm: s.a.domain, proxy: m.status == 407,
-		nonce:  ident(24, p.f.Name, s.a.name, "nonce", fmt.Sprint(p.count)),
+		nonce:  ident(24, p.f.Name, s.a.name, "nonce", strconv.Itoa(p.count)),
 		opaque: ident(8, p.f.Name, s.a.name, "opaque"),
 	}
 	name := "WWW-Authenticate"

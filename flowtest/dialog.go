@@ -147,12 +147,7 @@ func (p *player) originate(s *step) (*message, error) {
 	default:
 		p.outside(s, m)
 	}
-	if s.verb == "ACK" && d != nil {
-		m.cseq = d.invite
-	} else {
-		p.cseq[ends{s.call, s.a}]++
-		m.cseq = p.cseq[ends{s.call, s.a}]
-	}
+	m.cseq = p.number(s, d)
 	m.vias = []string{p.via(s)}
 	if s.verb == "PRACK" && d != nil {
 		m.add("RAck", d.rack)
@@ -162,6 +157,16 @@ func (p *player) originate(s *step) (*message, error) {
 		m.add("User-Agent", s.a.agent)
 	}
 	return m, p.setBody(s, m)
+}
+
+// number gives the CSeq of a request: the INVITE's for an ACK, else one more than the element's last in the call.
+func (p *player) number(s *step, d *dialog) uint32 {
+	if s.verb == "ACK" && d != nil {
+		return d.invite
+	}
+	at := ends{s.call, s.a}
+	p.cseq[at]++
+	return p.cseq[at]
 }
 
 // within fills a request from its dialog; a strict router at the head of the route set takes the Request-URI.

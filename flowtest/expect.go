@@ -76,23 +76,22 @@ func rowKeys(kind string) []string {
 func parseExpect(args []token) (Expectation, error) {
 	e := Expectation{}
 	if len(args) < 2 || args[0].key != "" {
-		return e, errors.New("want: expect KIND N, NAME=N ... or N KEY=VALUE ...")
+		return e, errors.New("want: expect KIND, and N, or NAME=N, or N KEY=VALUE")
 	}
 	e.Kind = args[0].text
 	sh := shapeOf(e.Kind)
 	args = args[1:]
-	if sh == shapeNone {
+	switch sh {
+	case shapeNone:
 		return e, fmt.Errorf("expect: no kind %q", e.Kind)
-	}
-	if sh == shapeCount || sh == shapeRow {
-		n, err := strconv.Atoi(args[0].text)
-		if err != nil || args[0].key != "" || n < 0 || sh == shapeRow && n == 0 || sh == shapeCount && len(args) > 1 {
-			return e, fmt.Errorf("expect %s: want a number first", e.Kind)
+	case shapeCount:
+		return e, e.number(args, 0, len(args) == 1)
+	case shapeRow:
+		if err := e.number(args, 1, true); err != nil {
+			return e, err
 		}
-		e.Num, args = n, args[1:]
-	}
-	if sh == shapeCount {
-		return e, nil
+		args = args[1:]
+	case shapeTable, shapeSome:
 	}
 	e.Values = map[string]string{}
 	for _, t := range args {
@@ -104,6 +103,16 @@ func parseExpect(args []token) (Expectation, error) {
 		return e, fmt.Errorf("expect %s: nothing is expected", e.Kind)
 	}
 	return e, nil
+}
+
+// number reads the count, or which call.
+func (e *Expectation) number(args []token, least int, alone bool) error {
+	n, err := number(args[0].text, least, 1<<31-1)
+	if err != nil || args[0].key != "" || !alone {
+		return fmt.Errorf("expect %s: want a number first", e.Kind)
+	}
+	e.Num = n
+	return nil
 }
 
 func (e *Expectation) value(sh shape, t token) error {

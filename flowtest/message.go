@@ -23,7 +23,7 @@ type message struct {
 	maxForwards int      // -1 for none
 	recordRoute []string // "<sip:10.0.1.1;lr>"
 	route       []string
-	strict      bool // the Request-URI names the next hop, a strict router, not the target
+	strict      bool   // the Request-URI names the next hop, a strict router, not the target
 	from, to    string // without tag
 	fromTag     string
 	toTag       string
@@ -62,14 +62,6 @@ func (m *message) field(name string) string {
 		}
 	}
 	return ""
-}
-
-// key names what the message is, for finding it again.
-func (m *message) key() string {
-	if m.status == 0 {
-		return m.method
-	}
-	return strconv.Itoa(m.status) + " " + m.method
 }
 
 // header lists all header fields in the order that they are written.

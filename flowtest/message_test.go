@@ -26,7 +26,7 @@ func texts(t *testing.T, lines string) []string {
 	return out
 }
 
-// line gives the lines of a message that begin with one of the names, start line for "".
+// lines gives the lines of a message that begin with one of the names, start line for "".
 func lines(text string, names ...string) []string {
 	var out []string
 	for i, l := range strings.Split(text, "\r\n") {
@@ -160,7 +160,7 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-// RFC 7616 3.4.1 computed by hand for one request: the digest of "a:x.com:secret" and so on.
+// Challenges and credentials (RFC 3261 22, RFC 7616 3.4), the response computed a second time.
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	all := texts(t, prelude+`@0s a > b REGISTER

@@ -72,12 +72,8 @@ func (p *parser) statement(line string) error {
 	if err != nil || len(words) == 0 {
 		return err
 	}
-	for i := range words {
-		if end, ok := strings.CutPrefix(words[i].text, "<<"); ok && words[i].key != "" && !words[i].quoted {
-			if words[i].text, err = p.lines(end); err != nil {
-				return err
-			}
-		}
+	if err := p.texts(words); err != nil {
+		return err
 	}
 	first, rest := words[0], words[1:]
 	if first.key != "" || first.quoted {
@@ -102,6 +98,19 @@ func (p *parser) statement(line string) error {
 		return p.step(first.text, rest)
 	}
 	return fmt.Errorf("%q is no statement; a step begins with +TIME or @TIME", first.text)
+}
+
+// texts reads the lines of every value <<END.
+func (p *parser) texts(words []token) (err error) {
+	for i := range words {
+		w := &words[i]
+		if end, ok := strings.CutPrefix(w.text, "<<"); ok && w.key != "" && !w.quoted {
+			if w.text, err = p.lines(end); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // prose takes the text as it is written, a "#" in it included.
@@ -157,35 +166,40 @@ func (p *parser) setting(what string, args []token) error {
 	v := args[0].text
 	switch what {
 	case "start":
-		t, err := time.Parse(time.RFC3339Nano, v)
-		if err != nil || t.Year() < 1970 || t.Year() > 2105 {
-			return fmt.Errorf("start %s: want a time like 2026-01-15T12:00:01Z", v)
-		}
-		f.start = t.UTC()
+		return p.start(v)
 	case "link":
 		l, err := parseLink(args[0])
-		if err != nil {
-			return err
-		}
 		for i := range f.links {
 			f.links[i] = l
 		}
+		return err
 	case "format":
-		if v != "pcap" && v != "pcapng" {
-			return fmt.Errorf("format %s: want pcap or pcapng", v)
-		}
 		f.ng = v == "pcapng"
+		return oneOf(what, v, "pcap", "pcapng")
 	case "resolution":
-		if v != "ns" && v != "us" {
-			return fmt.Errorf("resolution %s: want ns or us", v)
-		}
 		f.micro = v == "us"
-	case "snaplen":
-		n, err := number(v, 1, 262144)
-		if err != nil {
-			return fmt.Errorf("snaplen: %w", err)
-		}
-		f.snaplen = n
+		return oneOf(what, v, "ns", "us")
+	}
+	n, err := number(v, 1, 262144)
+	if err != nil {
+		return fmt.Errorf("snaplen: %w", err)
+	}
+	f.snaplen = n
+	return nil
+}
+
+func (p *parser) start(v string) error {
+	t, err := time.Parse(time.RFC3339Nano, v)
+	if err != nil || t.Year() < 1970 || t.Year() > 2105 {
+		return fmt.Errorf("start %s: want a time like 2026-01-15T12:00:01Z", v)
+	}
+	p.f.start = t.UTC()
+	return nil
+}
+
+func oneOf(what, v, a, b string) error {
+	if v != a && v != b {
+		return fmt.Errorf("%s %s: want %s or %s", what, v, a, b)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ expect methods INVITE=1
 	if f.snaplen != 96 || !f.micro || f.links[0].kind != capture.LinkEthernet || len(f.links[1].vlans) != 2 {
 		t.Errorf("settings: %d %v %v", f.snaplen, f.micro, f.links)
 	}
-	if d := cmp.Diff([]Expectation{{"methods", 0, map[string]string{"INVITE": "1"}, 13}}, f.Expect); d != "" {
+	if d := cmp.Diff([]Expectation{{"methods", 0, map[string]string{"INVITE": "1"}, 14}}, f.Expect); d != "" {
 		t.Errorf("expect (-want +got):\n%s", d)
 	}
 }
@@ -223,7 +223,7 @@ func TestPlayMistakes(t *testing.T) {
 		{"@0s a > v OPTIONS", "IPv4"},
 		{"@0s a > v connect", "IPv4"},
 		{"@0s a > b unreachable", "no whole IPv4 datagram"},
-		{"@0s a > b INVITE\n@0s b > a 200\n@0s a > p BYE", "to b, not to p"},
+		{"@0s a > b INVITE\n@0s b > a 200\n@0s a > p BYE", "BYE goes to b by its Route or Request-URI, not to p"},
 	} {
 		_, err := parseText(t, prelude+tc.lines+"\n").Packets()
 		var e *Error

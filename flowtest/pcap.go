@@ -1,6 +1,7 @@
 package flowtest
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"slices"
@@ -26,12 +27,12 @@ func (f *Flow) Packets() ([]capture.Packet, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(p.w.out, func(a, b frame) int { return int(a.at - b.at) })
+	slices.SortStableFunc(p.w.out, func(a, b frame) int { return cmp.Compare(a.at, b.at) })
 	packets := make([]capture.Packet, 0, len(p.w.out))
 	off := int64(pcapFileHeader)
 	for i, fr := range p.w.out {
 		k := capture.Packet{
-			Seq: uint64(i + 1), Time: f.start.Add(fr.at).UnixNano(), Data: fr.data, //nolint:gosec // an index
+			Seq: uint64(i + 1), Time: f.start.Add(fr.at).UnixNano(), Data: fr.data,
 			WireLen: uint32(len(fr.data)), Link: f.links[fr.iface].kind, Iface: fr.iface, //nolint:gosec // below 64 KiB
 		}
 		if f.micro {

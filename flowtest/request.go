@@ -65,7 +65,7 @@ func (p *player) misrouted(s *step, m *message) error {
 	}
 	for _, h := range p.f.hosts {
 		if h.at(next) {
-			return fmt.Errorf("Route or Request-URI sends this %s to %s, not to %s (anyway allows it)", s.verb, h.name, s.b.name)
+			return fmt.Errorf("%s goes to %s by its Route or Request-URI, not to %s (anyway allows it)", s.verb, h.name, s.b.name)
 		}
 	}
 	return nil

@@ -28,8 +28,8 @@ func (w *wire) rtp(s *step) error {
 // media sends one direction; the step's time is that of its first packet.
 func (w *wire) media(s *step, way lane, c codec, every time.Duration, count int) error {
 	ssrc := derive(w.f.Name, way.src.name, "ssrc", strconv.Itoa(s.line))
-	seq, stamp := uint16(ssrc>>16), ssrc*7 //nolint:gosec // any start will do (RFC 3550 5.1)
-	samples := uint32(every / (time.Second / 8000))
+	seq, stamp := uint16(ssrc>>16), ssrc*7
+	samples := uint32(every / (time.Second / 8000)) //nolint:gosec // at most 800: 100 ms
 	one := *s
 	for i := range count {
 		b := []byte{0x80, byte(c.payload)} //nolint:gosec // below 128

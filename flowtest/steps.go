@@ -147,35 +147,38 @@ func (p *parser) verb(s *step) error {
 // wire checks the values of the keys that say how a payload is carried.
 func (s *step) wire() error {
 	for _, t := range s.opts {
-		var err error
-		switch t.key {
-		case "transport":
-			if t.text != "udp" && t.text != "tcp" {
-				err = errors.New("want udp or tcp")
-			}
-		case "sport", "dport":
-			_, err = number(t.text, 1, 65535)
-		case "frag":
-			_, err = number(t.text, 8, 65535)
-		case "frag.drop", "drop", "resend":
-			_, err = number(t.text, 1, 1000)
-		case "frag.order", "order", "split":
-			_, err = numbers(t.text)
-		case "iface":
-			_, err = number(t.text, 0, maxInterfaces-1)
-		case "dup":
-			var d time.Duration
-			if d, err = time.ParseDuration(t.text); err == nil && (d < 0 || d > time.Minute) {
-				err = errors.New("want a duration up to 1m")
-			}
-		case "cseq":
-			_, err = number(t.text, 0, 1<<31-1)
-		}
-		if err != nil {
+		if err := wireValue(t); err != nil {
 			return fmt.Errorf("%s=%s: %w", t.key, t.text, err)
 		}
 	}
 	return nil
+}
+
+func wireValue(t token) (err error) {
+	switch t.key {
+	case "transport":
+		if t.text != "udp" && t.text != "tcp" {
+			err = errors.New("want udp or tcp")
+		}
+	case "sport", "dport":
+		_, err = number(t.text, 1, 65535)
+	case "frag":
+		_, err = number(t.text, 8, 65535)
+	case "frag.drop", "drop", "resend":
+		_, err = number(t.text, 1, 1000)
+	case "frag.order", "order", "split":
+		_, err = numbers(t.text)
+	case "iface":
+		_, err = number(t.text, 0, maxInterfaces-1)
+	case "cseq":
+		_, err = number(t.text, 0, 1<<31-1)
+	case "dup":
+		var d time.Duration
+		if d, err = time.ParseDuration(t.text); err == nil && (d < 0 || d > time.Minute) {
+			err = errors.New("want a duration up to 1m")
+		}
+	}
+	return err
 }
 
 // numbers reads a list of positive numbers.
@@ -207,14 +210,8 @@ func (p *parser) rtp(s *step, args []token) error {
 	if s.a == s.b {
 		return fmt.Errorf("%s sends to itself", s.a.name)
 	}
-	if c, ok := codecOf(args[3].text); !ok || c.fill == 0 {
-		return fmt.Errorf("codec %q: want PCMU or PCMA", args[3].text)
-	}
-	if d, err := time.ParseDuration(args[4].text); err != nil || d < time.Millisecond || d > 100*time.Millisecond {
-		return fmt.Errorf("interval %q: want 1ms to 100ms", args[4].text)
-	}
-	if _, err := number(strings.TrimPrefix(args[5].text, "x"), 1, maxRTP); err != nil || args[5].text[0] != 'x' {
-		return fmt.Errorf("%q: want x1 to x%d packets", args[5].text, maxRTP)
+	if err := rtpWords(args[3].text, args[4].text, args[5].text); err != nil {
+		return err
 	}
 	s.words = args[3:6]
 	for _, t := range args[6:] {
@@ -224,6 +221,20 @@ func (p *parser) rtp(s *step, args []token) error {
 		s.opts = append(s.opts, t)
 	}
 	return s.wire()
+}
+
+// rtpWords checks codec, interval and count.
+func rtpWords(name, every, count string) error {
+	if c, ok := codecOf(name); !ok || c.fill == 0 {
+		return fmt.Errorf("codec %q: want PCMU or PCMA", name)
+	}
+	if d, err := time.ParseDuration(every); err != nil || d < time.Millisecond || d > 100*time.Millisecond {
+		return fmt.Errorf("interval %q: want 1ms to 100ms", every)
+	}
+	if _, err := number(strings.TrimPrefix(count, "x"), 1, maxRTP); err != nil || count[0] != 'x' {
+		return fmt.Errorf("%q: want x1 to x%d packets", count, maxRTP)
+	}
+	return nil
 }
 
 // mediaEnd reads HOST or HOST:PORT.

@@ -3,9 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -35,9 +40,10 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"cut":      cmdCut,
-			"exitcode": cmdExitCode,
-			"safe":     cmdSafe,
+			"cut":       cmdCut,
+			"exitcode":  cmdExitCode,
+			"safe":      cmdSafe,
+			"validjson": cmdValidJSON,
 		},
 	})
 }
@@ -94,6 +100,30 @@ func cmdSafe(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if bytes.Contains(text, []byte("\xc2\x9b")) {
 			ts.Fatalf("%s: C1 control sequence introducer", name)
+		}
+	}
+}
+
+// cmdValidJSON checks that files hold JSON values one after the other, in valid UTF-8.
+func cmdValidJSON(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		text := ts.ReadFile(name)
+		if !utf8.ValidString(text) {
+			ts.Fatalf("%s is no UTF-8", name)
+		}
+		dec := json.NewDecoder(strings.NewReader(text))
+		n := 0
+		for {
+			var v any
+			if err := dec.Decode(&v); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				ts.Fatalf("%s: value %d: %v", name, n+1, err)
+			}
+			n++
+		}
+		if n == 0 {
+			ts.Fatalf("%s is empty", name)
 		}
 	}
 }

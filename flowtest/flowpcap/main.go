@@ -76,7 +76,7 @@ func (o output) all(names []string) error {
 			return err
 		}
 	}
-	readme, err := os.ReadFile(filepath.Join(o.dir, "README.md")) //nolint:gosec // the folder is the user's choice
+	readme, err := os.ReadFile(filepath.Join(o.dir, "README.md"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -85,7 +85,7 @@ func (o output) all(names []string) error {
 
 // load reads a flow and makes its capture.
 func load(name string) (*flowtest.Flow, []byte, error) {
-	in, err := os.Open(name) //nolint:gosec // the file is the user's choice
+	in, err := os.Open(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +102,7 @@ func load(name string) (*flowtest.Flow, []byte, error) {
 // file writes a file that changed, or compares it.
 func (o output) file(name string, data []byte) error {
 	name = filepath.Join(o.dir, name)
-	old, err := os.ReadFile(name) //nolint:gosec // the folder is the user's choice
+	old, err := os.ReadFile(name)
 	if err == nil && bytes.Equal(old, data) {
 		return nil
 	}
