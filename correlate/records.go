@@ -57,6 +57,7 @@ type pieceRec struct {
 // txnRec is a transaction: no pointers.
 type txnRec struct {
 	key    uint64
+	sigs   uint64 // bit of the low six bits of each signature in chain: most new messages are seen to be new by it
 	call   uint32
 	same   uint32 // older transaction with this key (another hop)
 	next   uint32 // younger transaction of the call

@@ -217,6 +217,7 @@ func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
 		r.bits |= msgBits(min(x.leg, 255)) << copyShift
 		if of == 0 {
 			r.prev, x.chain = x.chain, mi
+			x.sigs |= 1 << (r.sig & 63)
 		}
 	}
 	if c.tail == 0 {
@@ -235,7 +236,11 @@ func (t *Tracker) original(x *seen, ti uint32) uint32 {
 		return 0
 	}
 	sig := uint32(x.m.Keys.Sig) //nolint:gosec // low half wanted
-	mi := t.txns.at(ti).chain
+	txn := t.txns.at(ti)
+	if txn.sigs&(1<<(sig&63)) == 0 {
+		return 0
+	}
+	mi := txn.chain
 	for range chainLook {
 		if mi == 0 {
 			return 0

@@ -48,7 +48,7 @@ type Summary struct {
 	Transactions    uint32 // with a request seen, ACK not counted, one a hop
 	Dialogs         uint32 // confirmed by a 2xx of an INVITE
 	EarlyDialogs    uint32 // tag pairs with a 101-199
-	Hops            uint32 // distinct pairs of addresses
+	Hops            uint32 // distinct pairs of hosts
 	Gaps            uint32 // holes in its streams and datagrams
 	Diags           uint32 // departures from the grammar in its messages
 
@@ -182,7 +182,7 @@ type Registration struct {
 	Contact    string // first contact asked for
 	Contacts   int    // contacts in the newest 2xx
 	Expires    int64  // seconds granted by the newest 2xx, -1 unknown
-	Refreshes  int    // 2xx after the first
+	Refreshes  int    // 2xx after the first, removals not counted
 	Challenges int    // 401 and 407
 	Removed    bool   // the newest 2xx left no binding of this client
 }

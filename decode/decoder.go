@@ -82,13 +82,18 @@ func (d *Decoder) datagram(w *Work, i int) {
 	p, u := &w.Batch.Packets[i], &w.units[i]
 	b := u.frame.Payload
 	skip := sip.SkipCRLF(b)
-	if skip == len(b) || sip.StartLine(b[skip:]) != sip.Matched {
-		if keepAlive(b) {
-			u.outcome = OutcomeKeepAlive
-		}
+	if keepAlive(b) {
+		u.outcome = OutcomeKeepAlive
+		return
+	}
+	if skip == len(b) || !mayStart(b[skip]) {
 		return
 	}
 	index, m := w.slot()
+	if !d.parse(m, b[skip:]) {
+		w.messages = w.messages[:index]
+		return
+	}
 	u.message, u.outcome = index, OutcomeSIP
 	m.Seq, m.Time = p.Seq, p.Time
 	m.Src, m.Dst, m.Transport = u.frame.Src, u.frame.Dst, UDP
@@ -100,8 +105,11 @@ func (d *Decoder) datagram(w *Work, i int) {
 	loc := p.Loc
 	loc.Off += int64(u.frame.PayloadOff) + int64(skip)
 	m.Pieces = w.addPiece(Piece{Seq: p.Seq, Loc: loc, Len: uint32(len(text))}) //nolint:gosec // within a frame
-	d.parse(m, text)
 }
+
+// mayStart reports whether a start line may begin with c: a method is a token (RFC 3261 25.1), so media, DNS and other
+// binary protocols are passed over at once.
+func mayStart(c byte) bool { return c > ' ' && c < 0x7f }
 
 // addPiece keeps one piece for the time of the batch.
 func (w *Work) addPiece(p Piece) []Piece {
@@ -110,16 +118,17 @@ func (w *Work) addPiece(p Piece) []Piece {
 	return w.pieces[n : n+1 : n+1]
 }
 
-// parse fills the message from its text. The start line was seen, so it cannot fail.
-func (d *Decoder) parse(m *Message, text []byte) {
+// parse fills the message from its text, and reports whether it is SIP.
+func (d *Decoder) parse(m *Message, text []byte) bool {
 	if err := sip.Parse(text, &m.SIP); err != nil {
 		m.SIP.Raw = nil // Items passes over it
-		return
+		return false
 	}
 	d.hash.keys(&m.SIP, &m.Keys)
 	if len(d.words) > 0 {
 		m.Words = d.search(text)
 	}
+	return true
 }
 
 func (d *Decoder) search(text []byte) uint64 {

@@ -16,6 +16,7 @@ type Streams struct {
 	nth       uint16
 	lastSeq   uint64
 	now       int64
+	lost      uint64 // datagrams given up
 }
 
 // NewStreams makes one for a run.
@@ -60,7 +61,7 @@ func (s *Streams) Join(w *Work) (texts bool) {
 	w.acct.Messages = uint64(len(w.messages))
 	c := &s.tcp.Counters
 	w.acct.Streams = StreamLimits{
-		Datagrams: s.fragments.Expired + s.fragments.Evicted, Gaps: c.Gaps, Evicted: c.Evicted + s.fragments.Evicted,
+		Datagrams: s.lost, Gaps: c.Gaps, Evicted: c.Evicted + s.fragments.Evicted,
 		Overlaps: c.Overlaps + s.fragments.Overlaps,
 	}
 	s.w = nil
@@ -214,6 +215,7 @@ func (s *Streams) whole(d *frame.Datagram, seq uint64, now int64) bool {
 
 // missing takes a datagram that lacks fragments: a gap, if SIP or if nobody can tell.
 func (s *Streams) missing(d *frame.Datagram) {
+	s.lost++
 	src, dst := d.Src, d.Dst
 	if d.Result == frame.UDP && len(d.Payload) > 0 {
 		text := d.Payload[sip.SkipCRLF(d.Payload):]

@@ -78,13 +78,13 @@ type wants struct {
 	sink    correlate.Sink
 }
 
-// The heap is kept within a quarter of what lives once that is much; a small heap may double, which saves most of the
+// The heap is kept within a quarter of what lives once that is much; a small heap may quadruple, which saves most of the
 // collections of a short run. Records hold few pointers, so marking is cheap.
 const (
 	gcLarge   = 25
-	gcSmall   = 100
-	smallHeap = 48 << 20 // bytes that live
-	gcLook    = 20 * time.Millisecond
+	gcSmall   = 300
+	smallHeap = 24 << 20 // bytes that live
+	gcLook    = 10 * time.Millisecond
 )
 
 // tuneHeap starts with the percentage for a small heap and changes to the other when the heap has grown, once.

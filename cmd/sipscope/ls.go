@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -78,11 +78,9 @@ func (c *lsCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer a.close()
-	out := bufio.NewWriterSize(c.io.out, 256<<10)
+	out := newBehind(c.io.out)
 	n, err := c.write(cmd, out, a, cols, color)
-	if err == nil {
-		err = out.Flush()
-	}
+	err = errors.Join(err, out.Close())
 	switch {
 	case err != nil:
 		return err
