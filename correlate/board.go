@@ -52,22 +52,7 @@ func (b *Board) Calls() iter.Seq[*Summary] {
 		full, empty := make(chan []Summary), make(chan []Summary, 2)
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
-		wg.Go(func() {
-			defer close(full)
-			for nums := range slices.Chunk(b.numbers(), boardChunk) {
-				var chunk []Summary
-				select {
-				case chunk = <-empty:
-				case <-stop:
-					return
-				}
-				select {
-				case full <- b.copyOf(nums, chunk[:0]):
-				case <-stop:
-					return
-				}
-			}
-		})
+		wg.Go(func() { b.copyAll(full, empty, stop) })
 		defer wg.Wait()
 		defer close(stop)
 		for range 2 {
@@ -80,6 +65,23 @@ func (b *Board) Calls() iter.Seq[*Summary] {
 				}
 			}
 			empty <- chunk
+		}
+	}
+}
+
+// copyAll fills chunks with the summaries of all calls, in order, until stop is closed.
+func (b *Board) copyAll(full chan<- []Summary, empty <-chan []Summary, stop <-chan struct{}) {
+	defer close(full)
+	for nums := range slices.Chunk(b.numbers(), boardChunk) {
+		select {
+		case chunk := <-empty:
+			select {
+			case full <- b.copyOf(nums, chunk[:0]):
+			case <-stop:
+				return
+			}
+		case <-stop:
+			return
 		}
 	}
 }

@@ -188,29 +188,38 @@ func (p *pipeline) serial(ctx context.Context) error {
 				order = nil
 				continue
 			}
-			select {
-			case <-j.framed:
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			wait, err := p.join(ctx, j, len(waiting) > 0)
+			if err != nil {
+				return err
 			}
-			texts := p.streams.Join(&j.Work)
-			switch {
-			case texts:
-				p.texts <- j
+			if wait {
 				waiting = append(waiting, j)
-			case len(waiting) > 0:
-				j.parsed <- struct{}{}
-				waiting = append(waiting, j)
-			default: // the common case: nothing to wait for
-				if err := p.track(j); err != nil {
-					return err
-				}
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 	return nil
+}
+
+// join joins a job's streams and, in the common case that there is nothing to wait for, tracks it. It reports whether the
+// job must wait, for its own texts or behind others.
+func (p *pipeline) join(ctx context.Context, j *job, others bool) (wait bool, err error) {
+	select {
+	case <-j.framed:
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	switch {
+	case p.streams.Join(&j.Work):
+		p.texts <- j
+		return true, nil
+	case others:
+		j.parsed <- struct{}{}
+		return true, nil
+	default:
+		return false, p.track(j)
+	}
 }
 
 // track feeds the tracker and the sink, and recycles the batch.
