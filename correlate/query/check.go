@@ -112,7 +112,7 @@ const maxPattern = 2000
 func checkPattern(pattern string) (size int, wrong string) {
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return 0, "the pattern cannot be read: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		return 0, printable("the pattern cannot be read: " + strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
 	return patternSize(tree), ""
 }

@@ -24,16 +24,21 @@ func (e *Error) Error() string {
 	return text
 }
 
+// printable puts blanks for what is no printable character, so that what an error quotes stays on its line.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
 // Caret is two lines for a user interface: the filter, with blanks for what is no printable character, and a "^"
 // below the place. Each character counts as one cell.
 func (e *Error) Caret() string {
 	var b strings.Builder
-	for _, r := range e.Source {
-		if !unicode.IsPrint(r) {
-			r = ' '
-		}
-		b.WriteRune(r)
-	}
+	b.WriteString(printable(e.Source))
 	b.WriteByte('\n')
 	b.WriteString(strings.Repeat(" ", min(e.Column, utf8.RuneCountInString(e.Source))))
 	b.WriteByte('^')

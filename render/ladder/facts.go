@@ -3,9 +3,11 @@ package ladder
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
+	"sipscope/decode/sdp"
 	"sipscope/decode/sip"
 )
 
@@ -69,10 +71,10 @@ func (b *builder) fact(m *sip.Message) fact {
 		}
 	}
 	if body, ok := m.SDP(); ok {
-		s := readSDP(body)
-		f.sdp = s.summary()
+		s, _ := sdp.Parse(body)
+		f.sdp = clip(s.Summary())
 		if b.opts.SDP {
-			f.media = s.lines()
+			f.media = mediaLines(&s)
 		}
 	}
 	f.notes = headerNotes(m)
@@ -91,7 +93,7 @@ func headerNotes(m *sip.Message) []string {
 		} else {
 			note = responseNote(m, h.ID, value)
 		}
-		if note = clip(note); note != "" && len(notes) < maxHeaderNotes && !contains(notes, note) {
+		if note = clip(note); note != "" && len(notes) < maxHeaderNotes && !slices.Contains(notes, note) {
 			notes = append(notes, note)
 		}
 	}

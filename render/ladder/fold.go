@@ -1,5 +1,7 @@
 package ladder
 
+import "slices"
+
 // foldHops makes one arrow of the copies of a message that follow each other: each begins where the one before ended
 // and says the same.
 func foldHops(rows []Row) []Row {
@@ -39,7 +41,7 @@ func continues(p, r *Row) bool {
 
 func addNew(all, more []string) []string {
 	for _, s := range more {
-		if !contains(all, s) {
+		if !slices.Contains(all, s) {
 			all = append(all, s)
 		}
 	}

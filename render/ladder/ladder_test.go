@@ -147,7 +147,7 @@ note 1,0: INVITE not captured: the capture starts later
 0>1 180 Ringing | early dialog 1
 0>1 200 OK x4 | sdp PCMU | retransmitted after 500 ms, 1 s, 2 s; dialog 1 confirmed; no ACK seen
 gap 1,0: 1448 bytes of the stream are missing
-1>0 INVITE | sdp PCMU hold | re-INVITE; after a hole in the stream
+1>0 INVITE | sdp hold PCMU | re-INVITE; after a hole in the stream
 0>1 491 Request Pending | no ACK seen; warning 399 b.com "glare"
 state -1,-1: answered, no BYE in the capture
 `,
