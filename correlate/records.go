@@ -20,7 +20,6 @@ type msgRec struct {
 	txn    uint32
 	dialog uint32
 	more   uint32 // further pieces
-	cseq   uint32
 	src    uint16 // index into the call's endpoints
 	dst    uint16
 	method uint16 // see methods

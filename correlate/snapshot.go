@@ -157,7 +157,7 @@ func (v *viewer) addMessages(out *Call) {
 		m := Message{
 			Seq: r.seq, Nth: r.nth, Time: r.time, Src: *v.t.ep(v.c, r.src), Dst: *v.t.ep(v.c, r.dst),
 			Transport: r.bits.transport(), Flags: r.bits.flags(), Method: t.names.name(r.method), Status: r.status,
-			CSeq: r.cseq, Txn: v.txn[r.txn], Dialog: v.dlg[r.dialog], Copy: r.bits.copy(), Repeats: v.msg[r.of],
+			CSeq: t.txns.at(r.txn).cseq, Txn: v.txn[r.txn], Dialog: v.dlg[r.dialog], Copy: r.bits.copy(), Repeats: v.msg[r.of],
 			SDP: r.bits&bitSDP != 0, Pieces: t.piecesOf(r),
 		}
 		if r.of != 0 {

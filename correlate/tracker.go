@@ -196,7 +196,7 @@ func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
 	}
 	mi, r := t.msgs.alloc()
 	*r = msgRec{
-		time: m.Time, seq: m.Seq, sig: uint32(m.Keys.Sig), cseq: m.SIP.CSeq, //nolint:gosec // low half wanted
+		time: m.Time, seq: m.Seq, sig: uint32(m.Keys.Sig), //nolint:gosec // low half wanted
 		src: x.src, dst: x.dst, method: x.method, status: m.SIP.Status, nth: m.Nth, ipid: m.IPID, txn: ti, of: of,
 	}
 	if of != 0 {
