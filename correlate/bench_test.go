@@ -92,9 +92,8 @@ func (m *memory) Next(_ context.Context, b *capture.Batch) error {
 	return nil
 }
 
-// BenchmarkTracker is the serial part: one message into the archive.
-func BenchmarkTracker(b *testing.B) {
-	packets := callPackets(2000)
+// decoded gives the messages of packets as the pipeline hands them to the tracker.
+func decoded(packets []capture.Packet) []*decode.Message {
 	decoder, streams := decode.NewDecoder(decode.Options{}), decode.NewStreams()
 	var messages []*decode.Message
 	for from := 0; from < len(packets); from += capture.MaxBatch {
@@ -106,6 +105,13 @@ func BenchmarkTracker(b *testing.B) {
 			messages = append(messages, m)
 		}
 	}
+	return messages
+}
+
+// BenchmarkTracker is the serial part: one message into the archive.
+func BenchmarkTracker(b *testing.B) {
+	packets := callPackets(2000)
+	messages := decoded(packets)
 	b.ReportAllocs()
 	var t *correlate.Tracker
 	i := 0

@@ -10,7 +10,6 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
-	"sipscope/decode"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -192,17 +191,7 @@ func TestBoardChanges(t *testing.T) {
 // The hot path of the tracker does not allocate once its tables have grown.
 func TestTrackerAllocations(t *testing.T) { //nolint:paralleltest // counts allocations
 	packets := callPackets(400)
-	decoder, streams := decode.NewDecoder(decode.Options{}), decode.NewStreams()
-	var messages []*decode.Message
-	for from := 0; from < len(packets); from += capture.MaxBatch {
-		w := &decode.Work{}
-		w.Batch.Packets = packets[from:min(from+capture.MaxBatch, len(packets))]
-		decoder.Frames(w)
-		streams.Join(w)
-		for m := range w.Items() {
-			messages = append(messages, m)
-		}
-	}
+	messages := decoded(packets)
 	tracker := correlate.NewTracker(correlate.Limits{}, nil)
 	for _, m := range messages {
 		tracker.Message(m)
