@@ -94,6 +94,12 @@ func (b *Board) numbers() []uint32 {
 		return nil
 	}
 	nums := make([]uint32, 0, len(b.t.byNum))
+	if len(b.t.byNum) == int(b.t.nextNum) { // nothing was evicted
+		for num := range b.t.nextNum {
+			nums = append(nums, num+1)
+		}
+		return nums
+	}
 	for num := range b.t.byNum {
 		nums = append(nums, num)
 	}

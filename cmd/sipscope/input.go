@@ -78,12 +78,12 @@ type wants struct {
 	sink    correlate.Sink
 }
 
-// The heap is kept within a quarter of what lives once that is much; a small heap may quadruple, which saves most of the
-// collections of a short run. Records hold few pointers, so marking is cheap.
+// The heap is kept within half of what lives once that is much; a small heap may triple, which saves most of the
+// collections of a short run. Records hold no pointers, so marking is cheap, and little is thrown away.
 const (
-	gcLarge   = 25
-	gcSmall   = 300
-	smallHeap = 24 << 20 // bytes that live
+	gcLarge   = 50
+	gcSmall   = 200
+	smallHeap = 64 << 20 // bytes that live
 	gcLook    = 10 * time.Millisecond
 )
 
