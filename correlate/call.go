@@ -80,6 +80,7 @@ func (t *Tracker) endpoint(c *callRec, e frame.Endpoint) uint16 {
 		}
 	}
 	if c.nEps >= maxEndpoints {
+		t.limited.SharedAddresses++
 		return maxEndpoints - 1
 	}
 	if c.nEps < inlineEndpoints {

@@ -50,4 +50,6 @@ type Limited struct {
 	EvictedMessages uint64 `json:"evicted_messages"` // that went with their calls
 	UnkeptMessages  uint64 `json:"unkept_messages"`  // over MessagesPerCall
 	UnkeptGaps      uint64 `json:"unkept_gaps"`
+	SharedAddresses uint64 `json:"shared_addresses"` // messages of an address beyond maxEndpoints of their call
+	SharedMethods   uint64 `json:"shared_methods"`   // messages of a method beyond maxMethods, shown as "?"
 }

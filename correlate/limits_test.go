@@ -3,6 +3,7 @@ package correlate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
+	"sipscope/decode/sip"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -203,5 +205,30 @@ func TestTrackerAllocations(t *testing.T) { //nolint:paralleltest // counts allo
 		i++
 	}); n > 0.01 {
 		t.Errorf("%.2f allocations a message of a known call, want none", n)
+	}
+}
+
+// More addresses or methods than a call or a run tells apart are counted, not passed over in silence (law 2).
+func TestSharedPlacesAreCounted(t *testing.T) {
+	t.Parallel()
+	const addresses, methods = 1500, 5000
+	tracker := correlate.NewTracker(correlate.Limits{}, nil)
+	m := *decoded(callPackets(1))[0]
+	for i := range addresses {
+		m.Src.Port = uint16(i + 1)
+		tracker.Message(&m)
+	}
+	if n := tracker.Limited().SharedAddresses; n < addresses-1024 {
+		t.Errorf("%d messages of shared addresses counted, at least %d expected", n, addresses-1024)
+	}
+	for i := range methods {
+		text := fmt.Sprintf("M%d sip:b@example.com SIP/2.0\r\nCall-ID: m\r\nCSeq: 1 M%d\r\n\r\n", i, i)
+		if err := sip.Parse([]byte(text), &m.SIP); err != nil {
+			t.Fatal(err)
+		}
+		tracker.Message(&m)
+	}
+	if n := tracker.Limited().SharedMethods; n < methods-4096 {
+		t.Errorf("%d messages of shared methods counted, at least %d expected", n, methods-4096)
 	}
 }

@@ -20,6 +20,9 @@ func (t *texts) add(b []byte) ref {
 	}
 	last := len(t.chunks) - 1
 	if last < 0 || t.chunks[last] == nil || len(t.chunks[last])+len(b) > cap(t.chunks[last]) {
+		if last >= 0 && t.users[last] == 0 {
+			t.chunks[last] = nil // its texts were all dropped while it was the one in use
+		}
 		t.chunks = append(t.chunks, make([]byte, 0, max(chunkSize, len(b))))
 		t.users = append(t.users, 0)
 		last++

@@ -124,10 +124,15 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 }
 
 func (t *Tracker) methodOf(s *sip.Message) uint16 {
+	known, text := s.CSeqMethodID, s.CSeqMethod.Of(s.Raw)
 	if s.Request {
-		return t.names.id(s.MethodID, s.Method.Of(s.Raw))
+		known, text = s.MethodID, s.Method.Of(s.Raw)
 	}
-	return t.names.id(s.CSeqMethodID, s.CSeqMethod.Of(s.Raw))
+	id := t.names.id(known, text)
+	if id == 0 && len(text) > 0 {
+		t.limited.SharedMethods++
+	}
+	return id
 }
 
 // count adds the message to its call's figures.

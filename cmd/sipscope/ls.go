@@ -224,6 +224,8 @@ func (a *archive) limitedLine() string {
 	add(limited.EvictedCalls, "calls evicted (--max-calls)")
 	add(limited.UnkeptMessages, "messages of overlong calls not kept")
 	add(limited.UnkeptGaps, "holes not kept")
+	add(limited.SharedAddresses, "messages of calls with too many addresses to tell apart")
+	add(limited.SharedMethods, "messages with more unknown methods than are told apart")
 	add(acct.Streams.Evicted, "streams and fragments evicted")
 	add(acct.Streams.Gaps, "holes in TCP streams")
 	add(acct.Streams.Datagrams, "datagrams with missing fragments")

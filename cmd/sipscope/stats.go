@@ -192,6 +192,9 @@ func (p *lines) limits(r *stats.Result) {
 	}{
 		{r.Limited.EvictedCalls, "calls evicted"},
 		{r.Limited.UnkeptMessages, "messages of overlong calls not kept"},
+		{r.Limited.UnkeptGaps, "holes not kept"},
+		{r.Limited.SharedAddresses, "messages of calls with too many addresses to tell apart"},
+		{r.Limited.SharedMethods, "messages with more unknown methods than are told apart"},
 		{r.Streams.Gaps, "holes in TCP streams"},
 		{r.Streams.Datagrams, "datagrams with missing fragments"},
 		{r.Streams.Evicted, "streams and fragments evicted"},
