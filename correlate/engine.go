@@ -1,8 +1,9 @@
 // Package correlate is the archive: it puts messages into transactions, dialogs, calls and groups (RFC 3261 17, 12),
 // and runs the pipeline that feeds it.
 //
-//	source ─▶ read and frames (N workers, one reads at a time) ─▶ streams (1) ─▶ texts (N workers) ─▶ track (1) ─▶ Sink, Board
-//	          batches keep their order at the serial stages, so any number of workers gives the same output
+//	source ─▶ read (1) ─▶ frames (N) ─▶ streams (1) ─▶ texts (N) ─▶ track (1) ─▶ Sink, Board
+//	          N workers, each does whatever stage can go on; (1) stages are done by one worker at a time, in the order
+//	          of the batches, so any number of workers gives the same output
 //
 // It does not read files, draw or print. Run owns every goroutine that it starts; the Tracker itself has no goroutine,
 // clock or lock.
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,12 +46,9 @@ type Event struct {
 	Verdict Verdict         // of a message
 }
 
-// Jobs in flight: one that a worker fills and decodes, one that waits for the serial stage, and a few that wait for
-// their texts.
-const (
-	batchesPerWorker = 2
-	batchesSerial    = 4
-)
+// jobsPerWorker is how many batches there are for each worker: one that it fills and decodes, and some that wait for
+// their turn at the serial stages. More would only push each other out of the processors' caches.
+const jobsPerWorker = 8
 
 // Run reads source to its end, or until ctx is done, and fills the board and the sink. What it read before an error is
 // in them; the error is the source's, the sink's or the context's.
@@ -58,7 +57,6 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	n := workers*batchesPerWorker + batchesSerial
 	p := &pipeline{
 		source:  source,
 		sink:    cfg.Sink,
@@ -66,15 +64,11 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 		decoder: decode.NewDecoder(decode.Options{Words: cfg.Words, IgnoreCase: cfg.IgnoreCase}),
 		streams: decode.NewStreams(),
 		tracker: NewTracker(cfg.Limits, cfg.Headers),
-		free:    make(chan *job, n),
-		token:   make(chan struct{}, 1),
-		order:   make(chan *job, n),
-		texts:   make(chan *job, n),
 	}
-	for range n {
-		p.free <- &job{framed: make(chan struct{}, 1), parsed: make(chan struct{}, 1)}
+	p.changed.L = &p.mu
+	for range workers * jobsPerWorker {
+		p.free = append(p.free, &job{})
 	}
-	p.token <- struct{}{}
 	if p.board == nil {
 		p.board = &Board{}
 	}
@@ -85,151 +79,159 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	for range workers {
-		g.Go(func() error { return p.work(ctx) })
+		g.Go(func() error {
+			p.work(ctx)
+			return nil
+		})
 	}
-	g.Go(func() error { return p.serial(ctx) })
-	err := g.Wait()
-	if err == nil {
-		err = p.sourceErr
+	_ = g.Wait() // a worker keeps its error in the pipeline
+	if p.sinkErr != nil {
+		return p.sinkErr
 	}
-	return err
+	return p.sourceErr
 }
+
+// stage is how far a job has come.
+type stage uint8
+
+const (
+	reading stage = iota // and its frames
+	framed
+	joined // its texts are to be parsed, or are being parsed
+	parsed // nothing is left but to track it
+)
 
 // job is a batch on its way through the pipeline.
 type job struct {
 	decode.Work
-	framed, parsed chan struct{} // one token each when the stage is done
+	stage stage
 }
 
-// pipeline is the state that the stages share; each field belongs to one stage or is safe to share. Every channel has
-// room for all jobs, so no send ever waits and the stages cannot block each other.
+// pipeline is the state that the workers share. The mutex guards the lists and flags at the end; what belongs to a
+// serial stage is used by the worker that holds the stage.
 type pipeline struct {
-	source    capture.Source
-	sink      Sink
-	board     *Board
-	decoder   *decode.Decoder
-	streams   *decode.Streams
-	tracker   *Tracker
-	sourceErr error // written by the worker that read the end, read after all stages ended
+	source  capture.Source // of the worker that reads
+	sink    Sink           // of the worker that is serial
+	board   *Board
+	decoder *decode.Decoder // shared
+	streams *decode.Streams // of the worker that is serial
+	tracker *Tracker        // guarded by the board's lock
 
-	free  chan *job
-	token chan struct{} // the right to read; closed at the end of the source
-	order chan *job     // jobs in the order in which they were read
-	texts chan *job     // jobs whose streams gave texts to parse
+	mu        sync.Mutex
+	changed   sync.Cond // a stage may have become possible, or all is done
+	free      []*job
+	order     []*job // in the order in which they were read, tracked ones taken off
+	joins     int    // how many of order are joined
+	texts     []*job // joined ones whose texts no worker parses yet
+	readBusy  bool   // a worker is reading
+	readDone  bool   // there is nothing more to read
+	serial    bool   // a worker is joining or tracking
+	sourceErr error
+	sinkErr   error // ends everything
 }
 
-// work is a worker: it fills a batch when it has the right to read, and decodes it at once, while the bytes are still
-// in its processor's cache; in between it parses the texts that came out of streams.
-func (p *pipeline) work(ctx context.Context) error {
-	free, token := p.free, (chan struct{})(nil)
-	var empty *job
-	for {
-		select {
-		case j, ok := <-p.texts:
-			if !ok {
-				return nil
-			}
+// work is a worker: it does whatever can be done, the last stage first, so that batches are done with while their bytes
+// are still in a cache and little waits. No stage needs a goroutine of its own, so two workers keep two cores busy.
+func (p *pipeline) work(ctx context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.sinkErr == nil {
+		switch {
+		case !p.serial && p.serialStep():
+		case len(p.texts) > 0:
+			j := p.texts[0]
+			p.texts = p.texts[1:]
+			p.mu.Unlock()
 			p.decoder.Texts(&j.Work)
-			j.parsed <- struct{}{}
-		case empty = <-free:
-			free, token = nil, p.token
-		case _, open := <-token:
-			token = nil
-			if !open {
-				continue // nothing more to read; texts may still come
-			}
-			p.fill(ctx, empty)
-			free, empty = p.free, nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
+			p.mu.Lock()
+			j.stage = parsed
+		case !p.readBusy && !p.readDone && len(p.free) > 0:
+			p.read(ctx)
+		case p.readDone && len(p.order) == 0:
+			p.changed.Broadcast()
+			return
+		default:
+			p.changed.Wait()
 		}
 	}
+	p.changed.Broadcast()
 }
 
-// fill reads a batch and decodes its frames. The source's error is kept until everything before it has been tracked
-// (law 10).
-func (p *pipeline) fill(ctx context.Context, j *job) {
-	if err := p.source.Next(ctx, &j.Batch); err != nil {
-		j.Last = true
+// read fills a batch and decodes its frames, while another worker may read the next one. The source's error is kept
+// until everything before it has been tracked (law 10). It is called, and returns, with the mutex held.
+func (p *pipeline) read(ctx context.Context) {
+	j := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	j.stage = reading
+	p.readBusy = true
+	p.mu.Unlock()
+	err := context.Cause(ctx) // not every source looks
+	if err == nil {
+		err = p.source.Next(ctx, &j.Batch)
+	}
+	j.Last = err != nil
+	p.mu.Lock()
+	p.readBusy = false
+	p.order = append(p.order, j)
+	if err != nil {
+		p.readDone = true
 		if !errors.Is(err, io.EOF) {
 			p.sourceErr = err
 		}
 	}
-	p.order <- j
-	if j.Last {
-		close(p.order)
-		close(p.token)
-	} else {
-		p.token <- struct{}{}
-	}
+	p.changed.Signal() // somebody else may read now
+	p.mu.Unlock()
 	p.decoder.Frames(&j.Work)
-	j.framed <- struct{}{}
+	p.mu.Lock()
+	j.stage = framed
 }
 
-// serial takes the jobs in the order of the capture: it joins their streams and, once texts that came out have been
-// parsed, tracks them. While a job waits for its texts, the streams of later ones are joined.
-func (p *pipeline) serial(ctx context.Context) error {
-	defer close(p.texts)
-	var waiting []*job // joined, in order
-	order := p.order
-	for order != nil || len(waiting) > 0 {
-		var parsed chan struct{}
-		if len(waiting) > 0 {
-			parsed = waiting[0].parsed
-		}
-		select {
-		case <-parsed:
-			if err := p.track(waiting[0]); err != nil {
-				return err
-			}
-			waiting = waiting[1:]
-		case j, ok := <-order:
-			if !ok {
-				order = nil
-				continue
-			}
-			wait, err := p.join(ctx, j, len(waiting) > 0)
-			if err != nil {
-				return err
-			}
-			if wait {
-				waiting = append(waiting, j)
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-// join joins a job's streams and, in the common case that there is nothing to wait for, tracks it. It reports whether the
-// job must wait, for its own texts or behind others.
-func (p *pipeline) join(ctx context.Context, j *job, others bool) (wait bool, err error) {
-	select {
-	case <-j.framed:
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
-	}
+// serialStep does the next thing that has to be done in the order of the capture, if there is one: to track the oldest
+// job, or to join the streams of the oldest one that is not yet joined. It is called, and returns, with the mutex held.
+func (p *pipeline) serialStep() bool {
 	switch {
-	case p.streams.Join(&j.Work):
-		p.texts <- j
-		return true, nil
-	case others:
-		j.parsed <- struct{}{}
-		return true, nil
+	case len(p.order) > 0 && p.order[0].stage == parsed:
+		p.trackFirst()
+	case p.joins < len(p.order) && p.order[p.joins].stage == framed:
+		j := p.order[p.joins]
+		p.serial = true
+		p.mu.Unlock()
+		texts := p.streams.Join(&j.Work)
+		p.mu.Lock()
+		p.serial = false
+		p.joins++
+		if texts {
+			j.stage = joined
+			p.texts = append(p.texts, j)
+			p.changed.Signal()
+			return true
+		}
+		j.stage = parsed
+		if p.order[0] == j {
+			p.trackFirst()
+		}
 	default:
-		return false, p.track(j)
+		return false
 	}
+	return true
 }
 
-// track feeds the tracker and the sink, and recycles the batch.
-func (p *pipeline) track(j *job) error {
-	if err := p.trackBatch(&j.Work); err != nil {
-		return err
-	}
+// trackFirst feeds the oldest job to the tracker and the sink, and recycles it.
+func (p *pipeline) trackFirst() {
+	j := p.order[0]
+	p.serial = true
+	p.mu.Unlock()
+	err := p.trackBatch(&j.Work)
 	j.Reset()
-	p.free <- j
-	return nil
+	p.mu.Lock()
+	p.serial = false
+	if err != nil {
+		p.sinkErr = err
+	}
+	p.order = p.order[1:]
+	p.joins--
+	p.free = append(p.free, j)
+	p.changed.Broadcast() // there is a job to fill, and the serial stage is free
 }
 
 // trackBatch holds the board's lock while the tracker works, and lets go of it while a sink does.
