@@ -30,10 +30,8 @@ func (b *Board) Changes(since uint64, dst []Summary) ([]Summary, uint64) {
 		return dst, since
 	}
 	n := 0
-	for _, e := range b.t.order.log[b.t.order.after(since):] {
-		if n == boardChunk {
-			break
-		}
+	for i := b.t.order.after(since); i < b.t.order.len() && n < boardChunk; i++ {
+		e := *b.t.order.at(i)
 		since = e.rev
 		if b.t.stale(e) {
 			continue
@@ -93,23 +91,15 @@ func (b *Board) numbers() []uint32 {
 	if b.t == nil {
 		return nil
 	}
-	nums := make([]uint32, 0, len(b.t.byNum))
-	if len(b.t.byNum) == int(b.t.nextNum) { // nothing was evicted
-		for num := range b.t.nextNum {
-			nums = append(nums, num+1)
-		}
-		return nums
-	}
-	for num := range b.t.byNum {
-		nums = append(nums, num)
-	}
-	slices.Sort(nums)
-	return nums
+	return b.t.byNum.all(nil)
 }
 
 func (b *Board) copyOf(nums []uint32, dst []Summary) []Summary {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.t == nil {
+		return dst
+	}
 	for _, num := range nums {
 		if c := b.t.find(num); c != nil {
 			dst = append(dst, Summary{})
@@ -117,6 +107,12 @@ func (b *Board) copyOf(nums []uint32, dst []Summary) []Summary {
 		}
 	}
 	return dst
+}
+
+// Summaries appends to dst the newest state of the calls with these numbers, in that order, without those that are no
+// longer kept. It is for what fits on a screen: the pipeline waits while it copies, so at most a chunk is given.
+func (b *Board) Summaries(nums []uint32, dst []Summary) []Summary {
+	return b.copyOf(nums[:min(len(nums), boardChunk)], dst)
 }
 
 // Call copies all that is kept of the call with a number.

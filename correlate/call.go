@@ -26,7 +26,7 @@ func (t *Tracker) callOf(m *decode.Message) (ci uint32, fresh bool) {
 	t.nextNum++
 	c.num, c.hash, c.sameHash = t.nextNum, hash, head
 	t.byID.set(hash, ci)
-	t.byNum[c.num] = ci
+	t.byNum.set(c.num, ci)
 	t.totals.Calls++
 	if len(id) > 0 {
 		t.totals.CallIDs++
@@ -229,7 +229,7 @@ func (t *Tracker) evict(ci uint32) {
 		t.sides.release(c.side)
 	}
 	t.forget(ci, c)
-	delete(t.byNum, c.num)
+	t.byNum.drop(c.num)
 	t.calls.release(ci)
 }
 

@@ -1,13 +1,10 @@
 package correlate
 
-import "slices"
+import "sort"
 
 // changes keeps calls in order of their last change. Each change is an entry at the end; an entry is stale once its call
 // has a younger one. So a change costs one write in sequence, where a linked list would touch the call's neighbours.
-type changes struct {
-	log  []change
-	head int // entries before it are stale
-}
+type changes struct{ fifo[change] }
 
 type change struct {
 	rev  uint64
@@ -21,10 +18,14 @@ const changesSlack = 1 << 16
 func (t *Tracker) touch(ci uint32, c *callRec) {
 	t.rev++
 	c.rev = t.rev
-	t.order.log = append(t.order.log, change{t.rev, ci})
-	if len(t.order.log)-t.order.head > 4*t.calls.live()+changesSlack {
-		t.order.log = slices.DeleteFunc(t.order.log, t.stale)
-		t.order.head = 0
+	o := &t.order
+	o.push(change{t.rev, ci})
+	if n := o.len(); n > 4*t.calls.live()+changesSlack {
+		for range n {
+			if e := o.pop(); !t.stale(e) {
+				o.push(e)
+			}
+		}
 	}
 }
 
@@ -33,13 +34,7 @@ func (t *Tracker) stale(e change) bool { return t.calls.at(e.call).rev != e.rev 
 
 // after gives the index of the first entry after a revision.
 func (o *changes) after(rev uint64) int {
-	i, _ := slices.BinarySearchFunc(o.log, rev+1, func(e change, rev uint64) int {
-		if e.rev < rev {
-			return -1
-		}
-		return 1
-	})
-	return max(i, o.head)
+	return sort.Search(o.len(), func(i int) bool { return o.at(i).rev > rev })
 }
 
 // evictLook is how many calls are passed, from the one that changed longest ago, to find an ended one.
@@ -49,14 +44,15 @@ const evictLook = 256
 // only one.
 func (t *Tracker) victim() uint32 {
 	o := &t.order
-	for o.head < len(o.log) && t.stale(o.log[o.head]) {
-		o.head++
+	for o.len() > 0 && t.stale(*o.at(0)) {
+		o.pop()
 	}
-	if t.calls.live() < 2 || o.head == len(o.log) {
+	if t.calls.live() < 2 || o.len() == 0 {
 		return 0
 	}
 	seen := 0
-	for _, e := range o.log[o.head:] {
+	for i := range o.len() {
+		e := *o.at(i)
 		if t.stale(e) {
 			continue
 		}
@@ -67,5 +63,5 @@ func (t *Tracker) victim() uint32 {
 			break
 		}
 	}
-	return o.log[o.head].call
+	return o.at(0).call
 }

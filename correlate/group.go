@@ -197,8 +197,8 @@ func (t *Tracker) joinB2BUA(x *seen) {
 // taken reports whether the call already has a leg to the place where this INVITE goes: then this one belongs to
 // another call between the same users.
 func (t *Tracker) taken(num uint32, x *seen) bool {
-	log := t.order.log
-	for _, e := range log[max(t.order.head, len(log)-4*chainLook):] {
+	for i := max(0, t.order.len()-4*chainLook); i < t.order.len(); i++ {
+		e := *t.order.at(i)
 		c := t.calls.at(e.call)
 		if c != x.c && c.group == num && c.relation == relB2BUA && *t.ep(c, c.callee) == x.m.Dst {
 			return true

@@ -11,7 +11,7 @@ import (
 
 // summary copies a call's headline.
 func (t *Tracker) summary(c *callRec, s *Summary) {
-	v := view{text: string(t.texts.get(c.text))}
+	v := view{text: t.texts.view(c.text)}
 	*s = Summary{
 		Num: c.num, Rev: c.rev, CallID: v.str(c.id), Method: t.names.name(c.method), State: c.state,
 		First: c.first, Last: c.last, From: v.party(&c.from), To: v.party(&c.to), RURI: v.str(c.ruri),
@@ -37,7 +37,7 @@ func (t *Tracker) summary(c *callRec, s *Summary) {
 	}
 }
 
-// view is a call's texts while they are copied out: one string that all of them share.
+// view is a call's texts while they are given out: one string that all of them share.
 type view struct{ text string }
 
 func (v view) str(s sip.Span) string { return v.text[s.Off : s.Off+s.Len] }
@@ -187,7 +187,7 @@ func (t *Tracker) piecesOf(r *msgRec) []decode.Piece {
 
 // find gives the record of the call with a number.
 func (t *Tracker) find(num uint32) *callRec {
-	if ci := t.byNum[num]; ci != 0 {
+	if ci := t.byNum.get(num); ci != 0 {
 		return t.calls.at(ci)
 	}
 	return nil

@@ -1,5 +1,7 @@
 package correlate
 
+import "unsafe"
+
 // chunkSize is how much text shares one allocation: a call's texts take about 200 bytes.
 const chunkSize = 256 << 10
 
@@ -40,6 +42,14 @@ func (t *texts) get(r ref) []byte {
 		return nil
 	}
 	return t.chunks[r.chunk][r.off : r.off+r.size]
+}
+
+// view gives the text as a string without copying it: a summary of a hundred thousand calls would copy 25 MB. What was
+// added never changes, and a chunk is never used again, so the string stays true for as long as anybody holds it; it
+// then holds its chunk.
+func (t *texts) view(r ref) string {
+	b := t.get(r)
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // drop gives a text up.

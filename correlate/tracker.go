@@ -23,7 +23,7 @@ type Tracker struct {
 	texts   texts
 
 	byID  index // hash of a Call-ID -> newest call with it
-	byNum map[uint32]uint32
+	byNum numbers
 	byKey index // hash of a transaction key and its call -> newest transaction; of calls with many
 
 	names    *methods
@@ -62,7 +62,6 @@ type Totals struct {
 func NewTracker(limits Limits, headers []string) *Tracker {
 	return &Tracker{
 		limits: limits.withDefaults(), headers: headers,
-		byNum: map[uint32]uint32{},
 		names: newMethods(), interned: map[string]uint32{}, words: []string{""}, joins: newJoiner(),
 	}
 }

@@ -236,7 +236,7 @@ func (t *Tracker) request(x *seen, ti, mi uint32) {
 		t.notify(c, s)
 	default:
 	}
-	t.noResponse.push(x.m.Time+timerB, ti, r.key)
+	t.noResponse.add(x.m.Time+timerB, ti, r.key)
 }
 
 func (t *Tracker) countTransaction(x *seen) {
@@ -314,7 +314,7 @@ func (t *Tracker) provisional(x *seen, ti uint32, r *txnRec, mi uint32) {
 			r.state = TxnProceeding
 		}
 		if s.CSeqMethodID == sip.MethodInvite {
-			t.noFinal.push(x.m.Time+timerC, ti, r.key)
+			t.noFinal.add(x.m.Time+timerC, ti, r.key)
 		}
 	}
 	ringing := s.Status >= 180 && s.Status < 190 && s.CSeqMethodID == sip.MethodInvite
@@ -504,7 +504,7 @@ func (t *Tracker) cause(x *seen) {
 func (t *Tracker) Advance(now int64) {
 	t.now = max(t.now, now)
 	for {
-		ti, key, ok := t.noResponse.pop(t.now)
+		ti, key, ok := t.noResponse.due(t.now)
 		if !ok {
 			break
 		}
@@ -515,7 +515,7 @@ func (t *Tracker) Advance(now int64) {
 		t.timeOut(ti, r)
 	}
 	for {
-		ti, key, ok := t.noFinal.pop(t.now)
+		ti, key, ok := t.noFinal.due(t.now)
 		if !ok {
 			return
 		}
@@ -525,7 +525,7 @@ func (t *Tracker) Advance(now int64) {
 		}
 		if r.prov != 0 {
 			if due := t.msgs.at(r.prov).time + timerC; due > t.now {
-				t.noFinal.push(due, ti, key)
+				t.noFinal.add(due, ti, key)
 				continue
 			}
 		}
@@ -547,10 +547,7 @@ func (t *Tracker) timeOut(ti uint32, r *txnRec) {
 
 // deadlines is a queue of transactions to look at again, in the order of their times: all of one queue wait equally
 // long, so first in is first due.
-type deadlines struct {
-	items []deadline
-	head  int
-}
+type deadlines struct{ fifo[deadline] }
 
 type deadline struct {
 	at  int64
@@ -558,22 +555,16 @@ type deadline struct {
 	txn uint32
 }
 
-func (d *deadlines) push(at int64, txn uint32, key uint64) {
-	if txn == 0 {
-		return
+func (d *deadlines) add(at int64, txn uint32, key uint64) {
+	if txn != 0 {
+		d.push(deadline{at, key, txn})
 	}
-	d.items = append(d.items, deadline{at, key, txn})
 }
 
-func (d *deadlines) pop(now int64) (txn uint32, key uint64, ok bool) {
-	if d.head >= len(d.items) || d.items[d.head].at > now {
+func (d *deadlines) due(now int64) (txn uint32, key uint64, ok bool) {
+	if d.len() == 0 || d.at(0).at > now {
 		return 0, 0, false
 	}
-	it := d.items[d.head]
-	d.head++
-	if d.head > 4096 && d.head*2 > len(d.items) {
-		d.items = append(d.items[:0], d.items[d.head:]...)
-		d.head = 0
-	}
+	it := d.pop()
 	return it.txn, it.key, true
 }
