@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"sipscope/capture"
 	"sipscope/correlate"
 	"sipscope/decode"
 )
@@ -89,30 +88,7 @@ func more(all, shown int) string {
 }
 
 // text reads a message's raw text again.
-func (a *archive) text(m *correlate.Message) ([]byte, error) { return readPieces(a.files, m.Pieces) }
-
-// maxTextSize is the largest text that is read again: no SIP message that the streams let through is larger.
-const maxTextSize = 4 << 20
-
-func readPieces(files *capture.Files, pieces []decode.Piece) ([]byte, error) {
-	size := 0
-	for i := range pieces {
-		size += int(pieces[i].Len)
-	}
-	if size > maxTextSize {
-		return nil, fmt.Errorf("frame %d: message of %d bytes, at most %d are read again", pieces[0].Seq, size, maxTextSize)
-	}
-	out := make([]byte, size)
-	at := 0
-	for i := range pieces {
-		p := &pieces[i]
-		if err := files.ReadAt(p.Loc, out[at:at+int(p.Len)]); err != nil {
-			return nil, fmt.Errorf("frame %d: %w", p.Seq, err)
-		}
-		at += int(p.Len)
-	}
-	return out, nil
-}
+func (a *archive) text(m *correlate.Message) ([]byte, error) { return decode.ReadText(a.files, m.Pieces) }
 
 // texts gives a reader of message texts for drawing; an unreadable text is nil, and the first error is kept.
 func (a *archive) texts(calls []correlate.Call) (read func(call, message int) []byte, failed func() error) {
