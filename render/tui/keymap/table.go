@@ -1,0 +1,111 @@
+package keymap
+
+// Binding is one row of the table.
+type Binding struct {
+	Action Action
+	Scopes Scope
+	Name   string   // in the configuration file
+	Keys   []string // defaults, as ParseKey reads them
+	Hint   string   // a word for the bar at the bottom; empty for what is not shown there
+	Help   string   // a line of the help
+}
+
+// table holds the defaults: sngrep's keys, and what sngrep does not have on keys that it leaves free.
+func table() []Binding {
+	return append(append(append(moving(), lists()...), ladders()...), messages()...)
+}
+
+func moving() []Binding {
+	return []Binding{
+		{Up, Everywhere, "up", []string{"Up", "k"}, "", "one line up"},
+		{Down, Everywhere, "down", []string{"Down", "j"}, "", "one line down"},
+		{Left, Everywhere, "left", []string{"Left"}, "", "scroll to the left"},
+		{Right, Everywhere, "right", []string{"Right"}, "", "scroll to the right"},
+		{PageUp, Everywhere, "page_up", []string{"PgUp", "Ctrl-B"}, "", "a page up"},
+		{PageDown, Everywhere, "page_down", []string{"PgDn", "Ctrl-F"}, "", "a page down"},
+		{HalfUp, Everywhere, "half_up", []string{"Ctrl-U"}, "", "half a page up"},
+		{HalfDown, Everywhere, "half_down", []string{"Ctrl-D"}, "", "half a page down"},
+		{Top, Everywhere, "top", []string{"Home", "g"}, "", "to the first line"},
+		{Bottom, Everywhere, "bottom", []string{"End", "G"}, "", "to the last line"},
+		{Back, Everywhere, "back", []string{"Esc", "q"}, "Back", "leave this screen; in the call list: quit"},
+		{Quit, Everywhere, "quit", []string{"Ctrl-C", "Q"}, "", "quit at once"},
+		{Help, Everywhere, "help", []string{"F1", "?", "h", "H"}, "Help", "this help"},
+		{Search, Everywhere, "search", []string{"/", "Ctrl-S"}, "Search", "search as you type"},
+		{SearchNext, List | Ladder | Message | Page, "search_next", []string{"n"}, "", "next that the search finds"},
+		{SearchPrev, List | Ladder | Message | Page, "search_prev", []string{"N"}, "", "previous that the search finds"},
+		{Redraw, Everywhere, "redraw", []string{"Ctrl-R"}, "", "draw the screen anew"},
+		{Suspend, Everywhere, "suspend", []string{"Ctrl-Z"}, "", "back to the shell until fg"},
+	}
+}
+
+func lists() []Binding {
+	return []Binding{
+		{Open, List | Ladder, "open", []string{"Enter"}, "Show", "the ladder of the selected calls, or of this one; in a ladder: the message"},
+		{Select, List | Ladder | Message, "select", []string{"Space"}, "Select", "select or unselect; a second message compares the two"},
+		{SelectAll, List, "select_all", []string{"*"}, "", "select all calls that the list shows"},
+		{SelectNone, List | Ladder, "select_none", []string{"Backspace"}, "", "unselect all"},
+		{Extended, List | Ladder, "extended", []string{"F4", "x", "X"}, "Extended", "the ladder with the calls joined to these: other legs, transfers"},
+		{Save, List | Message | Compare | Page, "save", []string{"F2", "S"}, "Save", "save to a file"},
+		{Save, Ladder, "save", []string{"S"}, "Save", "save to a file"},
+		{Search, List, "search", []string{"F3", "Tab"}, "", "search as you type"},
+		{Save, List, "save", []string{"s"}, "", "save to a file"},
+		{Clear, List, "clear", []string{"F5", "Ctrl-L"}, "Clear", "take all calls off the list"},
+		{Raw, List | Ladder, "raw", []string{"F6", "r", "R"}, "Raw", "the messages as they were on the wire"},
+		{Filter, List, "filter", []string{"F7", "f", "F"}, "Filter", "show the calls for which an expression holds"},
+		{Settings, List | Ladder, "settings", []string{"o", "O"}, "", "theme, times, names and other settings"},
+		{Settings, List, "settings", []string{"F8"}, "Settings", "theme, times, names and other settings"},
+		{KeepFiltered, List, "keep_filtered", []string{"F9"}, "", "take the calls that the filter hides off the list"},
+		{Columns, List, "columns", []string{"F10", "t", "T"}, "Columns", "choose, order and size the columns"},
+		{SortPrev, List, "sort_prev", []string{"<"}, "", "sort by the column to the left"},
+		{SortNext, List, "sort_next", []string{">"}, "", "sort by the column to the right"},
+		{SortSwap, List, "sort_swap", []string{"z", "Z"}, "", "turn the order round"},
+		{Narrower, List, "narrower", []string{"[", "-"}, "", "make the column that sorts narrower"},
+		{Wider, List, "wider", []string{"]", "+"}, "", "make the column that sorts wider"},
+		{Methods, List, "methods", []string{"m"}, "", "choose the methods that are shown"},
+		{CallsOnly, List, "calls_only", []string{"c"}, "", "only calls made with INVITE, or all"},
+		{Follow, List, "follow", []string{"A", "a"}, "", "stay on the newest call"},
+		{Pause, List | Ladder, "pause", []string{"p"}, "", "stop and go on updating the screen"},
+		{Stats, List, "stats", []string{"i", "I"}, "", "figures over all calls"},
+		{Copy, Everywhere, "copy", []string{"y"}, "", "copy this line, message or Call-ID to the clipboard"},
+		{CopyAll, Everywhere, "copy_all", []string{"Y"}, "", "copy all that is shown to the clipboard"},
+	}
+}
+
+func ladders() []Binding {
+	return []Binding{
+		{SDP, Ladder, "sdp", []string{"F2", "d"}, "SDP", "session descriptions in the ladder, line by line"},
+		{Media, Ladder, "media", []string{"F3", "M"}, "Media", "rows of media streams"},
+		{OnlySDP, Ladder, "only_sdp", []string{"D"}, "", "only messages with a session description"},
+		{ByIP, Ladder, "by_ip", []string{"F5", "s"}, "Compress", "one column an address, whatever its ports"},
+		{Color, Ladder, "color", []string{"F7", "c"}, "Color", "colour by request and response, Call-ID, transaction or dialog"},
+		{Syntax, Ladder | Message | Compare, "syntax", []string{"F8", "C"}, "", "colours inside of messages"},
+		{Aliases, Ladder, "aliases", []string{"F9", "l", "a"}, "Names", "columns with names, or with addresses only"},
+		{Times, Ladder, "times", []string{"w", "W"}, "Time", "time of day, since the first row, or since the row before"},
+		{Mark, Ladder, "mark", []string{"m"}, "Mark", "set the mark here; the status line then measures from it"},
+		{FoldHops, Ladder, "fold_hops", []string{"f"}, "", "fold the copies that proxies forward into one arrow"},
+		{Unfold, Ladder, "unfold", []string{"u"}, "", "give each retransmission a row of its own"},
+		{Pane, Ladder, "pane", []string{"t", "T"}, "Message", "the message beside the ladder"},
+		{PaneWider, Ladder | Compare, "pane_wider", []string{"9"}, "", "make the message pane wider"},
+		{PaneNarrower, Ladder | Compare, "pane_narrower", []string{"0"}, "", "make the message pane narrower"},
+		{NextPeer, Ladder, "next_peer", []string{"]"}, "", "next message of the transaction"},
+		{PrevPeer, Ladder, "prev_peer", []string{"["}, "", "previous message of the transaction"},
+		{ToRequest, Ladder, "to_request", []string{"b"}, "", "from a response to its request"},
+		{NextRepeat, Ladder, "next_repeat", []string{"}"}, "", "next row that was sent again"},
+		{NextDiag, Ladder | Message, "next_diag", []string{"e"}, "", "next departure from the grammar"},
+		{PrevDiag, Ladder | Message, "prev_diag", []string{"E"}, "", "previous departure from the grammar"},
+	}
+}
+
+func messages() []Binding {
+	return []Binding{
+		{Parsed, Ladder | Message, "parsed", []string{"v"}, "Parsed", "the message as parsed, or as it was on the wire"},
+		{Wrap, Message | Compare, "wrap", []string{"w"}, "Wrap", "wrap long lines, or cut them"},
+		{NextMessage, Message, "next_message", []string{"]", "Tab"}, "Next", "next message"},
+		{PrevMessage, Message, "prev_message", []string{"[", "Backtab"}, "", "previous message"},
+		{Layout, Compare, "layout", []string{"v", "Tab"}, "Layout", "side by side, or one below the other"},
+		{OnlyDifferences, Compare, "only_differences", []string{"d"}, "Differences", "only what differs, or all"},
+		{IgnoreExpected, Compare, "ignore_expected", []string{"i"}, "Ignore", "leave out what differs in any two messages: Call-ID, tags, branch"},
+		{SearchNext, Compare, "next_difference", []string{"n"}, "Next", "next difference"},
+		{SearchPrev, Compare, "prev_difference", []string{"N"}, "", "previous difference"},
+	}
+}
