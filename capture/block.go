@@ -68,6 +68,19 @@ func (b *Batch) Release() {
 	b.Packets = b.Packets[:0]
 }
 
+// until drops the packets after last, and the time that they reached. now is the time reached before the batch.
+func (b *Batch) until(last uint64, now int64) {
+	n := 0
+	for n < len(b.Packets) && b.Packets[n].Seq <= last {
+		if now = max(now, b.Packets[n].Time); b.Packets[n].Seq == 1 {
+			now = b.Packets[n].Time
+		}
+		n++
+	}
+	clear(b.Packets[n:])
+	b.Packets, b.Now = b.Packets[:n], now
+}
+
 // hold makes the batch keep a block until its Release.
 func (b *Batch) hold(k *block) {
 	if slices.Contains(b.blocks, k) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"sync/atomic"
 )
 
 // errClosed says that the Files were closed.
@@ -23,13 +25,16 @@ type Options struct {
 // Files is one or more captures read as one Source, in the order of packet times. Ties go to the file named first, and
 // the order inside a file is never changed.
 //
-// Next is used by one goroutine. ReadAt, Name, Size, Offset and Comments may be called from any, up to Close.
+// Next is used by one goroutine. ReadAt, Reopen, Name, Size, Offset, Includes and Comments may be called from any, also
+// while Next runs, up to Close.
 type Files struct {
 	opts     Options
 	inputs   []*input
 	pool     *blockPool
 	merge    *merge // nil for one input
 	seq      uint64
+	given    atomic.Uint64 // seq, for other goroutines
+	last     uint64        // the last Seq to give; 0 for no bound. See Reopen.
 	now      int64
 	begun    bool            // now is set
 	done     <-chan struct{} // of the Next under way
@@ -94,7 +99,7 @@ func (fs *Files) look() error {
 	}
 	err := in.start(fs.pool, nil)
 	if errors.Is(err, ErrDamaged) {
-		in.ended, in.err = true, err
+		in.finish(err)
 		return nil
 	}
 	return err
@@ -113,6 +118,7 @@ func (fs *Files) Next(ctx context.Context, b *Batch) error {
 		return fs.end
 	}
 	fs.done = ctx.Done()
+	before := fs.now
 	var err error
 	if len(fs.inputs) == 1 {
 		err = fs.nextOfOne(b)
@@ -126,7 +132,11 @@ func (fs *Files) Next(ctx context.Context, b *Batch) error {
 		fs.end = err
 		return err
 	}
-	b.Now = fs.now
+	fs.given.Store(fs.seq)
+	if b.Now = fs.now; fs.last > 0 && fs.seq >= fs.last {
+		fs.end = io.EOF
+		b.until(fs.last, before)
+	}
 	return nil
 }
 
@@ -173,16 +183,18 @@ func (fs *Files) takeNotes(n *notes, frame uint64, ps []Packet) {
 }
 
 // ReadAt fills p with the uncompressed bytes of a file from loc on. It gives ErrNotKept for a pipe or a compressed file
-// that is not spooled, and io.ErrUnexpectedEOF when the file ends before.
+// that is not spooled, and io.ErrUnexpectedEOF when the file ends before. What Next has given can be read, whether or
+// not it is still reading.
 func (fs *Files) ReadAt(loc Loc, p []byte) error {
 	if int(loc.File) >= len(fs.inputs) {
 		return fmt.Errorf("no file %d: %d are open", loc.File, len(fs.inputs))
 	}
 	in := fs.inputs[loc.File]
-	if in.random == nil {
+	random := in.random.Load()
+	if random == nil {
 		return in.notKept()
 	}
-	if err := in.random.readAt(p, loc.Off); err != nil {
+	if err := random.readAt(p, loc.Off); err != nil {
 		return fmt.Errorf("%s: offset %d: %w", in.name, loc.Off, err)
 	}
 	return nil
@@ -193,17 +205,30 @@ func (in *input) notKept() error {
 }
 
 // Reopen opens the same inputs once more, from their first packet: a second pass gives the same packets with the same
-// Seq. It does not look the names up again. A pipe must have been spooled and read to its end; else ErrNotKept. It is
-// for the goroutine that calls Next, or after the end.
+// Seq. It does not look the names up again. A pipe must have been spooled; else ErrNotKept. While Next still reads a
+// pipe, the second pass ends, with io.EOF, after the last packet that Next has given: what follows is not there yet,
+// and without it the order of several inputs is not known. A compressed file that Next still reads is decompressed once
+// more, without another copy: ReadAt of the second pass gives ErrNotKept for it.
 func (fs *Files) Reopen() (*Files, error) {
 	again := &Files{opts: fs.opts, pool: fs.pool}
+	given := fs.given.Load() // before the inputs are looked at: what they have by now includes it
 	for _, in := range fs.inputs {
-		h, err := in.again()
+		h, whole, err := in.again()
+		if err == nil && !whole {
+			if again.last = given; given == 0 {
+				_ = h.close()
+				err = fmt.Errorf("%s: %w: no packet has been read yet", in.name, ErrNotKept)
+			}
+		}
 		if err != nil {
 			_ = again.Close()
 			return nil, err
 		}
-		again.add(newInput(in.name, h, fs.opts, in.piece))
+		opts := fs.opts
+		if h == in.source {
+			opts.Spool = false
+		}
+		again.add(newInput(in.name, h, opts, in.piece))
 		if err := again.look(); err != nil {
 			_ = again.Close()
 			return nil, err
@@ -212,26 +237,40 @@ func (fs *Files) Reopen() (*Files, error) {
 	return again, nil
 }
 
-// again is the handle to read an input a second time.
-func (in *input) again() (*handle, error) {
-	spooled := in.random != nil && in.random != in.source
+// again is the handle to read an input a second time, and whether it is whole: a spool that is being filled is not.
+func (in *input) again() (h *handle, whole bool, err error) {
+	ended, random := in.ended.Load(), in.random.Load()
+	spooled := random != nil && random != in.source
 	switch {
-	case in.err == errClosed: //nolint:errorlint // never wrapped
-		return nil, fmt.Errorf("%s: %w", in.name, errClosed)
-	case spooled && in.ended:
-		if err := in.random.failure(); err != nil {
-			return nil, fmt.Errorf("%s: %w", in.name, err)
-		}
-		if st, err := in.random.f.Stat(); err == nil {
-			in.random.size = st.Size()
-		}
-		return in.random.share(), nil
-	case in.source != nil && in.source.regular:
-		return in.source.share(), nil
+	case ended && in.err == errClosed: //nolint:errorlint // never wrapped
+		return nil, false, fmt.Errorf("%s: %w", in.name, errClosed)
+	case in.source != nil && in.source.regular && (!spooled || !ended):
+		return in.source.share(), true, nil
 	case spooled:
-		return nil, fmt.Errorf("%s: %w: it has not been read to its end", in.name, ErrNotKept)
+		if err := random.failure(); err != nil {
+			return nil, false, fmt.Errorf("%s: %w", in.name, err)
+		}
+		if st, err := random.f.Stat(); err == nil {
+			random.size.Store(st.Size())
+		}
+		return random.share(), ended, nil
+	case in.live && in.opts.Spool && !ended:
+		return nil, false, fmt.Errorf("%s: %w: nothing has been read yet", in.name, ErrNotKept)
 	}
-	return nil, in.notKept()
+	return nil, false, in.notKept()
+}
+
+// Includes reports whether a file is one of those being read, by whatever name: nobody should write over it.
+func (fs *Files) Includes(info os.FileInfo) bool {
+	for _, in := range fs.inputs {
+		if in.source == nil || !in.source.regular {
+			continue
+		}
+		if st, err := in.source.f.Stat(); err == nil && os.SameFile(st, info) {
+			return true
+		}
+	}
+	return false
 }
 
 // Close ends all reading and closes the files; spooled copies go with the last of the Files that share them. Batches
@@ -268,10 +307,10 @@ func (fs *Files) Len() int { return len(fs.inputs) }
 func (fs *Files) Size() int64 {
 	var n int64
 	for _, in := range fs.inputs {
-		if in.source == nil || in.source.size == 0 {
+		if in.source == nil || in.source.size.Load() == 0 {
 			return 0
 		}
-		n += in.source.size
+		n += in.source.size.Load()
 	}
 	return n
 }

@@ -13,11 +13,11 @@ import (
 // handle is an open file that several Files may share: the one that read it first, and those reopened.
 type handle struct {
 	f       *os.File
-	base    int64 // where the capture begins in f
-	regular bool  // can be read at any offset
-	stdin   bool  // not ours to close
-	wakes   bool  // a read ends by itself or when the file is closed
-	size    int64 // bytes on disk when opened, 0 when unknown
+	base    int64        // where the capture begins in f
+	regular bool         // can be read at any offset
+	stdin   bool         // not ours to close
+	wakes   bool         // a read ends by itself or when the file is closed
+	size    atomic.Int64 // bytes on disk when opened, 0 when unknown
 	refs    atomic.Int32
 	remove  string // a temporary file that could not be unlinked while open
 
@@ -58,7 +58,8 @@ func newHandle(f *os.File, stdin bool) (*handle, error) {
 	if st.Mode().IsRegular() {
 		// Standard input may be a file that somebody has read the beginning of.
 		if h.base, err = f.Seek(0, io.SeekCurrent); err == nil {
-			h.regular, h.size = true, max(0, st.Size()-h.base)
+			h.regular = true
+			h.size.Store(max(0, st.Size()-h.base))
 		}
 	}
 	return h, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // input is one opened capture.
@@ -11,7 +12,9 @@ type input struct {
 	index  uint16
 	name   string
 	source *handle // what was opened; nil when a reader was given
-	random *handle // its uncompressed bytes, nil when they cannot be had again; source or a spool
+	// random has its uncompressed bytes: source or a spool; nil when they cannot be had again. Next's goroutine sets it,
+	// any may read it.
+	random atomic.Pointer[handle]
 	live   bool    // a pipe: bytes come when they come
 	count  counter // bytes of source that were read
 	opts   Options
@@ -23,17 +26,17 @@ type input struct {
 	magic  []byte       // sniffed from stream
 	layers int          // of compression taken off
 	reader fileReader   // nil until started
-	ended  bool         // reader gave what ended the file
+	ended  atomic.Bool  // reader gave what ended the file; any goroutine may read err after that
 
 	frame uint64 // frames given to the caller, of this file
-	err   error  // what ended it
+	err   error  // what ended it, set before ended
 }
 
 // newInput prepares to read from a handle, which it owns from then on.
 func newInput(name string, h *handle, opts Options, piece int) *input {
 	in := &input{name: name, source: h, opts: opts, live: !h.regular, piece: piece}
 	if h.regular {
-		in.random = h
+		in.random.Store(h)
 	}
 	in.count.r = h.whole()
 	in.stream = &in.count
@@ -60,7 +63,7 @@ func (in *input) watch(done <-chan struct{}) {
 
 // read appends packets to b, or gives what ended the file. errCanceled does not end it.
 func (in *input) read(b *Batch, pool *blockPool, done <-chan struct{}) error {
-	if in.ended {
+	if in.ended.Load() {
 		return in.err
 	}
 	err := in.start(pool, done)
@@ -71,11 +74,17 @@ func (in *input) read(b *Batch, pool *blockPool, done <-chan struct{}) error {
 	if err == nil || errors.Is(err, errCanceled) {
 		return err
 	}
-	in.ended, in.err = true, err
+	in.finish(err)
 	if in.reader != nil {
 		in.reader.close() // its block is needed no more
 	}
 	return err
+}
+
+// finish says what ended the input.
+func (in *input) finish(err error) {
+	in.err = err
+	in.ended.Store(true)
 }
 
 // start looks at the content and makes the reader, once. ErrFormat says that the input is no capture.
@@ -93,7 +102,7 @@ func (in *input) start(pool *blockPool, done <-chan struct{}) error {
 				return fmt.Errorf("%s: %w (compressed more than %d times)", in.name, ErrFormat, maxLayers)
 			}
 			in.layers++
-			in.random = nil // offsets are of the uncompressed bytes
+			in.random.Store(nil) // offsets are of the uncompressed bytes
 			in.magic = nil
 			in.push(decompress(is, r))
 		case formatPcap, formatPcapNG:
@@ -135,12 +144,12 @@ func (in *input) fillMagic() error {
 // parse makes the reader of the uncompressed bytes.
 func (in *input) parse(is format, r io.Reader, pool *blockPool) error {
 	plain := r
-	if in.random == nil && in.opts.Spool {
+	if in.random.Load() == nil && in.opts.Spool {
 		spool, err := newSpool(in.opts.SpoolDir)
 		if err != nil {
 			return fmt.Errorf("%s: no temporary copy for reading again: %w", in.name, err)
 		}
-		in.random = spool
+		in.random.Store(spool)
 		in.push(func() (io.Reader, func(), error) { return &tee{r: r, spool: spool}, func() {}, nil })
 		plain = in.stream // not r: the goroutine has that
 	}
@@ -175,7 +184,7 @@ func (in *input) close() error {
 	if in.reader != nil {
 		in.reader.close()
 	}
-	in.ended, in.err = true, errClosed
+	in.finish(errClosed)
 	for _, a := range in.ahead {
 		a.close()
 	}
@@ -188,8 +197,8 @@ func (in *input) close() error {
 			a.wait()
 		}
 	}
-	if in.random != nil && in.random != in.source {
-		err = errors.Join(err, in.random.close())
+	if random := in.random.Load(); random != nil && random != in.source {
+		err = errors.Join(err, random.close())
 	}
 	if in.source != nil && !in.live {
 		err = errors.Join(err, in.source.close())
