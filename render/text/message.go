@@ -3,6 +3,7 @@ package text
 import (
 	"bytes"
 	"io"
+	"iter"
 	"strings"
 
 	"sipscope/decode/sip"
@@ -17,114 +18,43 @@ type MessageOptions struct {
 // RawMessage writes a message's text as the wire had it, a line a line whatever ends it (CRLF, LF), with control
 // characters and bytes that are no UTF-8 made visible.
 func RawMessage(w io.Writer, raw []byte, opts MessageOptions) error {
-	v := newView(w, opts)
-	head := true
-	first := true
-	for l := range bytes.Lines(raw) {
-		s := string(trimEnd(l))
-		switch {
-		case first:
-			v.line(seg{s, startStyle(s)})
-		case !head:
-			v.line(seg{s, plain})
-		case s == "":
-			head = false
-			v.line()
-		default:
-			name, rest, ok := strings.Cut(s, ":")
-			if !ok || strings.HasPrefix(s, " ") || strings.HasPrefix(s, "\t") {
-				v.line(seg{s, plain})
-			} else {
-				v.line(seg{name, cyan}, seg{":" + rest, plain})
-			}
-		}
-		first = false
-	}
-	return v.flush()
-}
-
-// trimEnd takes one line end off.
-func trimEnd(l []byte) []byte {
-	l = bytes.TrimSuffix(l, []byte{'\n'})
-	return bytes.TrimSuffix(l, []byte{'\r'})
-}
-
-// startStyle colours a start line: a request, or a response by its class.
-func startStyle(s string) style {
-	rest, ok := strings.CutPrefix(s, "SIP/2.0 ")
-	if !ok || len(rest) < 3 {
-		return cyan
-	}
-	code := uint16(0)
-	for i := range 3 {
-		c := rest[i]
-		if c < '0' || c > '9' {
-			return cyan
-		}
-		code = code*10 + uint16(c-'0')
-	}
-	return statusStyle(code)
+	return writeLines(w, rawLines(raw, opts, opts.Color), opts)
 }
 
 // ParsedMessage writes a message as the parser understood it: start line, a table of header fields under their
 // canonical names with their parameters, the body with the lines of a session description named, and each departure
 // from the grammar, with its RFC section, under the line that it points at.
 func ParsedMessage(w io.Writer, m *sip.Message, opts MessageOptions) error {
-	v := newView(w, opts)
-	p := parsed{v: v, m: m, told: make([]bool, len(m.Diags))}
-	start, _, _ := bytes.Cut(m.Raw, []byte{'\n'})
-	text := string(trimEnd(start))
-	v.line(seg{text, statusStyle(m.Status)})
-	end := uint32(len(start)) //nolint:gosec // a message is far below 4 GiB: spans are 32 bits
-	if len(m.Headers) > 0 {
-		end = m.Headers[0].Name.Off
-	}
-	p.diags(0, end)
-	for i := range m.Headers {
-		p.header(i)
-	}
-	p.body()
-	p.diags(0, ^uint32(0))
-	return v.flush()
+	return writeLines(w, ParsedLines(m, opts), opts)
 }
 
-// parsed is a message on its way to its view.
-type parsed struct {
-	v    *view
-	m    *sip.Message
-	told []bool // by diag: written
-}
-
-// Layout of the header table.
-const (
-	nameWidth  = 20
-	paramWidth = 12
-)
-
-func (p *parsed) header(i int) {
-	h := &p.m.Headers[i]
-	name := h.ID.String()
-	written := string(h.Name.Of(p.m.Raw))
-	if name == "" {
-		name = written
-	}
-	end := h.Value.Off + h.Value.Len
-	if i+1 < len(p.m.Headers) {
-		end = max(end, p.m.Headers[i+1].Name.Off)
-	} else {
-		end = max(end, p.m.Head)
-	}
-	value, params := splitParams(h.ID, unfold(h.Value.Of(p.m.Raw)))
-	p.v.line(seg{"  " + padTo(Clean(name), nameWidth) + " ", cyan}, seg{value, plain})
-	for _, s := range params {
-		k, val, ok := strings.Cut(s, "=")
-		k = strings.TrimSpace(k)
-		if ok {
-			k = padTo(Clean(k), paramWidth) + " "
+// writeLines writes lines, in colour or not.
+func writeLines(w io.Writer, lines iter.Seq[Line], opts MessageOptions) error {
+	var buf []byte
+	for l := range lines {
+		for i := range l.Segs {
+			s := &l.Segs[i]
+			if opts.Color && s.Style != plain {
+				buf = appendSGR(buf, plain, s.Style)
+				buf = append(buf, s.Text...)
+				buf = appendSGR(buf, s.Style, plain)
+			} else {
+				buf = append(buf, s.Text...)
+			}
 		}
-		p.v.line(seg{strings.Repeat(" ", nameWidth+5) + k, dim}, seg{strings.TrimSpace(val), plain})
+		if buf = append(buf, '\n'); len(buf) < flushSize {
+			continue
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+		buf = buf[:0]
 	}
-	p.diags(h.Name.Off, end)
+	if len(buf) == 0 {
+		return nil
+	}
+	_, err := w.Write(buf)
+	return err
 }
 
 func padTo(s string, w int) string {
@@ -207,29 +137,6 @@ func splitAt(s string, sep byte) (parts []string, list bool) {
 	return append(parts, s[from:]), list
 }
 
-// body writes the body line by line.
-func (p *parsed) body() {
-	body := p.m.Body.Of(p.m.Raw)
-	if len(body) == 0 {
-		return
-	}
-	p.v.line()
-	sdp, isSDP := p.m.SDP()
-	alone := isSDP && len(sdp) == len(body)
-	at := p.m.Body.Off
-	for l := range bytes.Lines(body) {
-		s := string(trimEnd(l))
-		if name := lineName(s); alone && name != "" {
-			p.v.line(seg{"  " + padTo(name, nameWidth) + " ", dim}, seg{s, plain})
-		} else {
-			p.v.line(seg{"  " + s, plain})
-		}
-		next := at + uint32(len(l)) //nolint:gosec // within the message
-		p.diags(at, next)
-		at = next
-	}
-}
-
 // lineName names a line of a session description (RFC 8866 5).
 func lineName(s string) string {
 	if len(s) < 2 || s[1] != '=' {
@@ -260,72 +167,4 @@ func lineName(s string) string {
 		}
 	}
 	return ""
-}
-
-// diags writes the departures that point into raw[from:to] and were not written yet.
-func (p *parsed) diags(from, to uint32) {
-	for i := range p.m.Diags {
-		d := &p.m.Diags[i]
-		if p.told[i] || d.Span.Off < from || d.Span.Off >= to {
-			continue
-		}
-		p.told[i] = true
-		st := yellow
-		if d.Code.Severity() == sip.Error {
-			st = red
-		}
-		s := "  ! " + d.Code.Text()
-		if sec := d.Code.Section(); sec != "" {
-			s += " (" + sec + ")"
-		}
-		p.v.line(seg{s + " [" + d.Code.String() + ", " + d.Code.Severity().String() + "]", st})
-	}
-}
-
-// seg is a piece of a line in one colour.
-type seg struct {
-	s  string
-	st style
-}
-
-// view writes lines of cleaned segments.
-type view struct {
-	w     io.Writer
-	opts  MessageOptions
-	clean func(string) string
-	buf   []byte
-	err   error
-}
-
-func newView(w io.Writer, opts MessageOptions) *view {
-	v := &view{w: w, opts: opts, clean: Clean}
-	if opts.ASCII {
-		v.clean = CleanASCII
-	}
-	return v
-}
-
-func (v *view) line(segs ...seg) {
-	for _, s := range segs {
-		t := v.clean(s.s)
-		if v.opts.Color && s.st != plain && t != "" {
-			v.buf = appendSGR(v.buf, plain, s.st)
-			v.buf = append(v.buf, t...)
-			v.buf = appendSGR(v.buf, s.st, plain)
-		} else {
-			v.buf = append(v.buf, t...)
-		}
-	}
-	v.buf = append(v.buf, '\n')
-	if len(v.buf) >= flushSize {
-		_ = v.flush()
-	}
-}
-
-func (v *view) flush() error {
-	if v.err == nil && len(v.buf) > 0 {
-		_, v.err = v.w.Write(v.buf)
-	}
-	v.buf = v.buf[:0]
-	return v.err
 }

@@ -41,6 +41,9 @@ func TestMessageViews(t *testing.T) {
 			return text.RawMessage(b, []byte(invite), text.MessageOptions{Color: true})
 		}},
 		{"parsed", func(b *bytes.Buffer) error { return text.ParsedMessage(b, &m, text.MessageOptions{}) }},
+		{"parsed-color", func(b *bytes.Buffer) error {
+			return text.ParsedMessage(b, &m, text.MessageOptions{Color: true})
+		}},
 		{"parsed-ascii", func(b *bytes.Buffer) error { return text.ParsedMessage(b, &m, text.MessageOptions{ASCII: true}) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

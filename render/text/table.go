@@ -2,7 +2,7 @@ package text
 
 import "io"
 
-// Color is the colour or weight of a cell.
+// Color is the colour or weight of a cell, or what a piece of a message is.
 type Color = style
 
 // Colors.
@@ -15,6 +15,24 @@ const (
 	Yellow  = yellow
 	Magenta = magenta
 	Cyan    = cyan
+)
+
+// What pieces of a message are, for themes.
+const (
+	Request     = request     // a request line that cannot be told apart
+	Provisional = provisional // status and reason of a 1xx, 401 or 407
+	Success     = success     // of a 2xx
+	Redirect    = redirect    // of a 3xx
+	Failure     = failure     // of a 4xx, 5xx or 6xx
+	HeaderName  = headerName
+	Method      = method
+	URI         = uri // also sent-by of a Via and the addresses of a session description
+	Parameter   = parameter
+	Identity    = identity // what tells calls and transactions apart: Call-ID, tag, branch
+	Number      = number
+	BodyName    = bodyName    // the letter of an SDP line, or its name
+	DiagWarning = diagWarning // a departure from the grammar
+	DiagError   = diagError
 )
 
 // TableColumn is a column of a Table.
