@@ -1,195 +1,190 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
-	"sipscope/capture"
-	"sipscope/correlate"
+	"sipscope/render/ladder"
+	"sipscope/render/save"
 )
 
 type exportCommand struct {
 	input
-	calls []string
-	out   string
-	force bool
+	calls    []string
+	out      string
+	format   string
+	together bool
+	force    bool
 }
 
 func newExport(std stdio) *cobra.Command {
 	c := &exportCommand{input: input{io: std}}
 	cmd := &cobra.Command{
 		Use:   "export FILE... -o OUT",
-		Short: "Write the frames of calls to a capture of their own",
-		Long: `Write the frames that carried the chosen calls' messages, fragments and TCP segments included, byte for byte and with
-their times, to a pcap or (by the ending .pcapng) pcapng file.`,
+		Short: "Write calls to a file: their frames, messages, ladders or summaries",
+		Long: `Write the chosen calls to a file. The format follows from its ending, or from --format:
+
+` + formatList() + `
+A pcap or pcapng file gets the frames that carried the calls' messages, fragments and TCP segments included, byte for
+byte and with their times. The file appears when it is whole: what fails or is interrupted leaves nothing behind. An
+existing file is kept unless --force is given, and a capture that is being read is kept in any case.`,
 		Example: `  sipscope export trace.pcap --call 3 -o call3.pcap
-  sipscope export trace.pcap --filter 'state == "failed"' -o failed.pcapng`,
+  sipscope export trace.pcap --filter 'state == "failed"' -o failed.pcapng
+  sipscope export trace.pcap --call 3 -o call3.txt
+  sipscope export trace.pcap --filter 'duration > 60' -o long.csv
+  sipscope export trace.pcap --call 3 --format ladder -o -`,
 		RunE: c.run,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&c.calls, "call", nil, "call by number, Call-ID or a beginning of it (repeatable)")
-	f.StringVarP(&c.out, "output", "o", "", "file to write: .pcap or .pcapng; - for standard output (pcap)")
+	f.StringVarP(&c.out, "output", "o", "", "file to write; - for standard output (pcap unless --format says otherwise)")
+	f.StringVar(&c.format, "format", "", "what to write, instead of by the ending: "+strings.Join(formatNames(), ", "))
+	f.BoolVar(&c.together, "together", false, "one ladder of all calls, by time, instead of one a call (mermaid and json always are)")
 	f.BoolVar(&c.force, "force", false, "overwrite an existing file")
 	c.flags(f)
 	c.filterFlags(f)
 	return cmd
 }
 
-func (c *exportCommand) run(cmd *cobra.Command, args []string) (err error) {
+func formatNames() []string {
+	var all []string
+	for _, f := range save.Formats() {
+		all = append(all, f.String())
+	}
+	return all
+}
+
+// formatList describes the formats, one a line.
+func formatList() string {
+	var b strings.Builder
+	for _, f := range save.Formats() {
+		fmt.Fprintf(&b, "  %-13s %-9s %s\n", f, f.Ext(), f.About())
+	}
+	return b.String()
+}
+
+// chooseFormat finds the format by --format or by the ending of the file. Capture tools use all kinds of endings, so
+// one that says nothing stands for pcap; one that promises compression does not.
+func (c *exportCommand) chooseFormat() (save.Format, error) {
+	if c.format != "" {
+		f, ok := save.ParseFormat(c.format)
+		if !ok {
+			return 0, oneOf("--format", c.format, formatNames()...)
+		}
+		return f, nil
+	}
+	if f, ok := save.FormatOf(c.out); ok {
+		return f, nil
+	}
+	if ext := strings.ToLower(filepath.Ext(c.out)); slices.Contains([]string{".gz", ".zst", ".bz2", ".xz"}, ext) {
+		return 0, usagef("write to standard output: -o - | gzip", "%s: nothing is written compressed", c.out)
+	}
+	return save.Pcap, nil
+}
+
+func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	if c.out == "" {
 		return usagef("try: -o call.pcap", "no output file named")
+	}
+	format, err := c.chooseFormat()
+	if err != nil {
+		return err
 	}
 	a, err := c.read(cmd.Context(), cmd, args, wants{again: true})
 	if err != nil {
 		return err
 	}
 	defer a.close()
-	calls, err := a.pick(c.calls)
+	nums, err := c.chosen(a)
 	if err != nil {
 		return err
 	}
-	w, done, err := c.create()
+	job := save.Job{
+		Path: c.out, Format: format, Force: c.force, Together: c.together, Headers: a.cols,
+		Calls: save.Numbered(a.board, slices.Values(nums)), Total: len(nums),
+		Source: save.FromFiles(a.files),
+		Ladder: ladder.Options{Source: a.source(), Of: a.countCalls(), Accounting: a.accountingLine()},
+	}
+	report, stop := c.saving()
+	var res save.Result
+	if c.out == "-" {
+		res, err = save.Write(cmd.Context(), c.io.out, job, report)
+	} else {
+		res, err = save.Run(cmd.Context(), job, report)
+	}
+	stop()
 	if err != nil {
-		return err
+		return exportError(err, c.out)
 	}
-	n, err := a.copyFrames(cmd.Context(), framesOf(calls), w)
-	if err = done(err); err != nil {
-		return err
+	written := plural(res.Calls, "call")
+	if res.Frames > 0 {
+		written = fmt.Sprintf("%d frames of %s", res.Frames, written)
 	}
-	fmt.Fprintf(c.io.err, "%d frames of %d calls written to %s\n", n, len(calls), c.out)
+	fmt.Fprintf(c.io.err, "%s written to %s\n", written, c.out)
 	return a.err
 }
 
-// framesOf collects the frames that carried the calls' messages.
-func framesOf(calls []correlate.Call) map[uint64]bool {
-	frames := map[uint64]bool{}
-	for i := range calls {
-		for j := range calls[i].Messages {
-			m := &calls[i].Messages[j]
-			frames[m.Seq] = true
-			for k := range m.Pieces {
-				frames[m.Pieces[k].Seq] = true
-			}
+// chosen finds the numbers of the calls to write. A filter may choose very many, so they are not copied here.
+func (c *exportCommand) chosen(a *archive) ([]uint32, error) {
+	var nums []uint32
+	if len(c.calls) > 0 || c.filter == "" {
+		calls, err := a.pick(c.calls)
+		for i := range calls {
+			nums = append(nums, calls[i].Num)
+		}
+		return nums, err
+	}
+	for s := range a.board.Calls() {
+		if a.match(s) {
+			nums = append(nums, s.Num)
 		}
 	}
-	return frames
+	if len(nums) == 0 {
+		return nil, nothingError{"no call matches"}
+	}
+	return nums, nil
 }
 
-// packetWriter is a pcap or pcapng writer.
-type packetWriter interface {
-	write(p *capture.Packet) error
-	close() error
-}
-
-// create opens the output. done closes it, and removes what could not be finished.
-func (c *exportCommand) create() (w packetWriter, done func(error) error, err error) {
-	if c.out == "-" {
-		w := &pcapWriter{w: c.io.out}
-		return w, func(err error) error { return errors.Join(err, w.close()) }, nil
-	}
-	mode := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	if !c.force {
-		mode |= os.O_EXCL
-	}
-	f, err := os.OpenFile(c.out, mode, 0o644) //nolint:gosec // the operator named it
-	if errors.Is(err, os.ErrExist) {
-		return nil, nil, usagef("--force overwrites it", "%s exists", c.out)
-	}
-	if err != nil {
-		return nil, nil, usageError{err: err}
-	}
-	if strings.HasSuffix(strings.ToLower(c.out), "ng") {
-		w = &pcapngWriter{w: f}
-	} else {
-		w = &pcapWriter{w: f}
-	}
-	return w, func(err error) error {
-		err = errors.Join(err, w.close(), f.Close())
-		if err != nil {
-			_ = os.Remove(c.out)
-		}
+// exportError adds what the user can do.
+func exportError(err error, out string) error {
+	var hint string
+	switch {
+	case errors.Is(err, save.ErrExists):
+		return usagef("--force overwrites it", "%s exists", out)
+	case errors.Is(err, save.ErrInput):
+		hint = "name another file with -o"
+	case errors.Is(err, save.ErrTooMany):
+		hint = "take fewer calls, or: --format ndjson"
+	case errors.Is(err, save.ErrNothing):
+		return nothingError{save.ErrNothing.Error()}
+	default:
 		return err
-	}, nil
+	}
+	return usageError{err: err, hint: hint}
 }
 
-// copyFrames reads the captures once more and writes the chosen frames.
-func (a *archive) copyFrames(ctx context.Context, frames map[uint64]bool, w packetWriter) (int, error) {
-	again, err := a.files.Reopen()
-	if err != nil {
-		return 0, err
+// saving shows how far the writing is, on stderr when that is a terminal and it lasts.
+func (c *exportCommand) saving() (report func(save.Progress), stop func()) {
+	if c.quiet || !term.IsTerminal(int(c.io.err.Fd())) {
+		return nil, func() {}
 	}
-	defer func() { _ = again.Close() }()
-	var b capture.Batch
-	defer b.Release()
-	n := 0
-	for n < len(frames) {
-		if err := again.Next(ctx, &b); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, capture.ErrDamaged) {
-				break // the first pass has reported the damage already
-			}
-			return n, err
-		}
-		for i := range b.Packets {
-			if !frames[b.Packets[i].Seq] {
-				continue
-			}
-			if err := w.write(&b.Packets[i]); err != nil {
-				return n, err
-			}
-			n++
+	start, shown := time.Now(), false
+	report = func(p save.Progress) {
+		if percent := p.Percent(); percent >= 0 && time.Since(start) > progressAfter {
+			shown = true
+			fmt.Fprintf(c.io.err, "\r\x1b[Kwriting %d %%", percent)
 		}
 	}
-	return n, nil
-}
-
-// pcapWriter makes the file when the first packet tells the link type.
-type pcapWriter struct {
-	w   io.Writer
-	out *capture.Writer
-}
-
-func (p *pcapWriter) write(pkt *capture.Packet) (err error) {
-	if p.out == nil {
-		if p.out, err = capture.NewWriter(p.w, pkt.Link); err != nil {
-			return err
+	return report, func() {
+		if shown {
+			fmt.Fprint(c.io.err, "\r\x1b[K")
 		}
 	}
-	if err := p.out.WritePacket(pkt); err != nil {
-		return fmt.Errorf("%w (a .pcapng file takes several link types)", err)
-	}
-	return nil
-}
-
-func (p *pcapWriter) close() error {
-	if p.out == nil {
-		return nil
-	}
-	return p.out.Close()
-}
-
-type pcapngWriter struct {
-	w   io.Writer
-	out *capture.NGWriter
-}
-
-func (p *pcapngWriter) write(pkt *capture.Packet) (err error) {
-	if p.out == nil {
-		if p.out, err = capture.NewNGWriter(p.w); err != nil {
-			return err
-		}
-	}
-	return p.out.WritePacket(pkt, "")
-}
-
-func (p *pcapngWriter) close() error {
-	if p.out == nil {
-		return nil
-	}
-	return p.out.Close()
 }
