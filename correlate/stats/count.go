@@ -2,6 +2,7 @@ package stats
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,10 @@ func (f *firstSeen[K]) each(yield func(key K, n uint64)) {
 	}
 }
 
+func (f *firstSeen[K]) clone() firstSeen[K] {
+	return firstSeen[K]{maps.Clone(f.places), slices.Clone(f.counts), f.overflow}
+}
+
 // ranking counts by key and keeps those that count most. When it is full, the lower half goes: who fills it with keys
 // that occur once does not hide the busy ones.
 type ranking[K comparable] struct {
@@ -59,6 +64,8 @@ func (r *ranking[K]) addN(key K, n uint64, limit int) {
 	}
 	r.counts[key] += n
 }
+
+func (r *ranking[K]) clone() ranking[K] { return ranking[K]{maps.Clone(r.counts), r.overflow} }
 
 // prune drops all keys that count no more than the median: at least half of them, whatever the order of the map.
 func (r *ranking[K]) prune() {

@@ -29,6 +29,12 @@ type distribution struct {
 	buckets  []uint64 // nil while exact holds all
 }
 
+func (d *distribution) clone() distribution {
+	out := *d
+	out.exact, out.buckets = slices.Clone(d.exact), slices.Clone(d.buckets)
+	return out
+}
+
 // maxExact values take 512 KiB; the histogram takes 58 KiB.
 const maxExact = 1 << 16
 

@@ -7,6 +7,7 @@
 package stats
 
 import (
+	"slices"
 	"strings"
 
 	"sipscope/correlate"
@@ -139,4 +140,16 @@ func (o *outcomes) add(s *correlate.Summary) {
 			o.user++
 		}
 	}
+}
+
+// Clone is a copy that shares nothing: figures of a run that goes on.
+func (c *Collector) Clone() *Collector {
+	out := *c
+	out.unknown = c.unknown.clone()
+	out.strange = c.strange.clone()
+	out.hosts.all = c.hosts.all.clone()
+	out.agents, out.server = c.agents.clone(), c.server.clone()
+	out.active.ends = slices.Clone(c.active.ends)
+	out.pdd, out.setup, out.duration = c.pdd.clone(), c.setup.clone(), c.duration.clone()
+	return &out
 }

@@ -532,3 +532,30 @@ func BenchmarkCall(b *testing.B) {
 		i++
 	}
 }
+
+// A clone goes its own way: what either counts later, the other does not see.
+func TestClone(t *testing.T) {
+	t.Parallel()
+	feed := func(c *Collector, from, to int) {
+		for i := from; i < to; i++ {
+			c.Message(message(epoch+int64(i)*1e8, request([]string{"INVITE", "X-NEW", "FOO"}[i%3])), i%7 == 0, false)
+			c.Message(message(epoch+int64(i)*1e8, response([]uint16{200, 486, 1200}[i%3])), false, i%5 == 0)
+			c.Call(&correlate.Summary{
+				Num: uint32(i + 1), Method: "INVITE", State: correlate.StateCompleted, First: epoch + int64(i)*1e8,
+				Last: epoch + int64(i)*1e8 + 1e9, PDD: int64(i) * 1e6, Setup: -1, Duration: 1e9, UserAgent: fmt.Sprint("ua", i%4),
+			})
+		}
+	}
+	var all, first Collector
+	feed(&all, 0, 100)
+	feed(&first, 0, 60)
+	want := first.Result(Totals{})
+	second := first.Clone()
+	feed(second, 60, 100)
+	if diff := cmp.Diff(all.Result(Totals{}), second.Result(Totals{})); diff != "" {
+		t.Errorf("a clone that goes on (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, first.Result(Totals{})); diff != "" {
+		t.Errorf("what was cloned (-want +got):\n%s", diff)
+	}
+}
