@@ -8,7 +8,7 @@ FLOOR ?= 85
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 
-.PHONY: build test race cover fuzz bench golden oracle lint tidy check help
+.PHONY: build test race cover fuzz bench pgo golden oracle lint tidy check help
 
 build: ## the static program, ./sipscope
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o sipscope ./cmd/sipscope
@@ -30,6 +30,10 @@ fuzz: ## every fuzz target for FUZZTIME
 
 bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+pgo: ## the profile that builds are optimised by, from a large capture: make pgo CAPTURE=big.pcap
+	SIPSCOPE_BENCH=$(abspath $(CAPTURE)) go test -run '^$$' -bench '^BenchmarkLs$$' -benchtime 15x \
+	-cpuprofile cmd/sipscope/default.pgo -o /dev/null ./cmd/sipscope
 
 golden: ## write goldens and the captures of testdata/flows anew; read the difference before committing it
 	go run ./flowtest/flowpcap -o testdata/pcaps testdata/flows/*.flow

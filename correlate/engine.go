@@ -116,6 +116,7 @@ type pipeline struct {
 	decoder *decode.Decoder // shared
 	streams *decode.Streams // of the worker that is serial
 	tracker *Tracker        // guarded by the board's lock
+	event   Event           // of the worker that is serial
 
 	mu        sync.Mutex
 	changed   sync.Cond // a stage may have become possible, or all is done
@@ -239,17 +240,18 @@ func (p *pipeline) trackBatch(w *decode.Work) error {
 	p.board.mu.Lock()
 	defer p.board.mu.Unlock()
 	for m, g := range w.Items() {
-		e := Event{Message: m, Gap: g}
+		var v Verdict
 		if m != nil {
-			e.Verdict = p.tracker.Message(m)
+			v = p.tracker.Message(m)
 		} else {
 			p.tracker.Gap(g)
 		}
 		if p.sink == nil {
 			continue
 		}
+		p.event = Event{Message: m, Gap: g, Verdict: v} // a local one would be allocated for each message
 		p.board.mu.Unlock()
-		err := p.sink.Event(&e)
+		err := p.sink.Event(&p.event)
 		p.board.mu.Lock()
 		if err != nil {
 			return err

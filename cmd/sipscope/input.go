@@ -78,10 +78,10 @@ type wants struct {
 	sink    correlate.Sink
 }
 
-// The heap is kept within half of what lives once that is much; a small heap may triple, which saves most of the
+// The heap is kept within a quarter of what lives once that is much; a small heap may triple, which saves most of the
 // collections of a short run. Records hold no pointers, so marking is cheap, and little is thrown away.
 const (
-	gcLarge   = 50
+	gcLarge   = 25
 	gcSmall   = 200
 	smallHeap = 64 << 20 // bytes that live
 	gcLook    = 10 * time.Millisecond
