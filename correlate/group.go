@@ -78,6 +78,7 @@ func (t *Tracker) join(x *seen, fresh bool) {
 	switch s.MethodID {
 	case sip.MethodRefer:
 		t.noteRefer(x)
+		t.joinConsultation(x)
 	case sip.MethodInvite:
 		if fresh && x.m.Keys.ToTag == 0 {
 			t.joinInvite(x)
@@ -218,9 +219,31 @@ func (t *Tracker) relate(x *seen, num uint32, how relation) bool {
 	}
 	if parent.group == 0 {
 		parent.group = parent.num
+		t.touch(t.byNum.get(num), parent) // readers of the board have to see it
 	}
 	x.c.group, x.c.relation = parent.group, how
 	return true
+}
+
+// joinConsultation joins the call of a REFER with the one whose place the transfer target's new call will take: the
+// consultation before an attended transfer (RFC 5589 7). The younger of the two joins the elder.
+func (t *Tracker) joinConsultation(x *seen) {
+	elder, younger := x.c, t.find(t.numberOf(x.m.Keys.Replaces))
+	if younger == nil || younger == elder {
+		return
+	}
+	if elder.num > younger.num {
+		elder, younger = younger, elder
+	}
+	if younger.group != 0 {
+		return
+	}
+	if elder.group == 0 {
+		elder.group = elder.num
+	}
+	younger.group, younger.relation = elder.group, relTransfer
+	t.touch(t.byNum.get(elder.num), elder)
+	t.touch(t.byNum.get(younger.num), younger)
 }
 
 // noteInvite remembers an INVITE by the host that it reached.

@@ -16,7 +16,7 @@ type Keys struct {
 	Method  uint64 // the method of the transaction: an ACK has INVITE's
 	FromTag uint64
 	ToTag   uint64
-	// Replaces is the Call-ID in an INVITE's Replaces header (RFC 3891).
+	// Replaces is the Call-ID in an INVITE's Replaces header (RFC 3891), or in the one that a REFER asks for (RFC 5589 7).
 	Replaces uint64
 	Sig      uint64 // start line, tags and CSeq: equal for a message and its retransmission
 }
@@ -72,9 +72,28 @@ func (h hasher) keys(m *sip.Message, k *Keys) {
 	}
 	k.Sig = mix(mix(mix(line, k.FromTag), k.ToTag), uint64(m.CSeq)<<8|uint64(m.CSeqMethodID))
 	k.Replaces = 0
-	if m.Request && m.MethodID == sip.MethodInvite {
+	switch {
+	case !m.Request:
+	case m.MethodID == sip.MethodInvite:
 		k.Replaces = h.replaces(m)
+	case m.MethodID == sip.MethodRefer:
+		k.Replaces = h.referReplaces(m)
 	}
+}
+
+// referReplaces reads the Replaces in the URI of a Refer-To.
+func (h hasher) referReplaces(m *sip.Message) uint64 {
+	for i := range m.Headers {
+		if m.Headers[i].ID != sip.HeaderReferTo {
+			continue
+		}
+		if refer, ok := sip.ParseReferTo(m.Headers[i].Value.Of(m.Raw)); ok {
+			if r, ok := refer.Replaces(); ok {
+				return h.bytes(r.CallID)
+			}
+		}
+	}
+	return 0
 }
 
 func (h hasher) replaces(m *sip.Message) uint64 {

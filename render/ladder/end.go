@@ -176,7 +176,7 @@ func registrationText(c *correlate.Call) string {
 		s += " for " + strconv.FormatInt(r.Expires, 10) + " s"
 	}
 	if r.Refreshes > 0 {
-		s += ", refreshed " + strconv.Itoa(r.Refreshes) + " times"
+		s += ", refreshed " + times(r.Refreshes)
 	}
 	return s
 }
@@ -210,4 +210,11 @@ func (b *builder) addTotals() {
 		t.Hops = int(b.calls[0].Hops)
 	}
 	t.Accounting = b.opts.Accounting
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return strconv.Itoa(n) + " times"
 }
