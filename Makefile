@@ -8,7 +8,7 @@ FLOOR ?= 85
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 
-.PHONY: build test race cover fuzz bench pgo golden oracle lint tidy check help
+.PHONY: build test race cover fuzz bench pgo golden screens oracle lint tidy check help
 
 build: ## the static program, ./sipscope
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o sipscope ./cmd/sipscope
@@ -39,6 +39,10 @@ golden: ## write goldens and the captures of testdata/flows anew; read the diffe
 	go run ./flowtest/flowpcap -o testdata/pcaps testdata/flows/*.flow
 	UPDATE_GOLDEN=1 go test ./...
 	@git --no-pager diff --stat
+
+screens: ## the screens of the terminal UI in docs/screens, drawn by the program in tmux
+	UPDATE_SCREENS=1 SIPSCOPE_CI=1 go test -count=1 -run TestTmuxStory ./cmd/sipscope
+	@git --no-pager diff --stat -- docs/screens
 
 oracle: ## comparisons with peers (tshark, captures beside the checkout); fails when they are missing
 	SIPSCOPE_CI=1 go test -count=1 -run 'Oracle|Truth' -v ./...

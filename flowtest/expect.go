@@ -150,7 +150,7 @@ func (e *Expectation) check(got *Observed) []string {
 		if !ok {
 			return []string{"is not told"}
 		}
-		if n != uint64(e.Num) { //nolint:gosec // not negative
+		if n != uint64(e.Num) {
 			return []string{fmt.Sprintf("are %d, want %d", n, e.Num)}
 		}
 	case shapeTable, shapeSome:

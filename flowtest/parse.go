@@ -226,7 +226,7 @@ func parseLink(t token) (link, error) {
 			if err != nil || len(l.vlans) == 2 {
 				return link{}, fmt.Errorf("vlan=%s: want one or two numbers from 1 to 4094", t.text)
 			}
-			l.vlans = append(l.vlans, uint16(n)) //nolint:gosec // at most 4094
+			l.vlans = append(l.vlans, uint16(n))
 		}
 		return l, nil
 	}
@@ -270,7 +270,7 @@ func (p *parser) host(args []token) error {
 		return err
 	}
 	h := &host{name: name, index: len(p.f.hosts), addr: addr}
-	h.rtp = uint16(10000 + 2*h.index) //nolint:gosec // at most maxHosts hosts
+	h.rtp = uint16(10000 + 2*h.index)
 	for _, t := range args[2:] {
 		if err := h.set(t); err != nil {
 			return err
@@ -321,7 +321,7 @@ func (h *host) set(t token) error {
 		if err != nil {
 			return fmt.Errorf("rtp: %w", err)
 		}
-		h.rtp = uint16(n) //nolint:gosec // checked
+		h.rtp = uint16(n)
 	case "transport":
 		if t.text != "udp" && t.text != "tcp" {
 			return fmt.Errorf("transport=%s: want udp or tcp", t.text)

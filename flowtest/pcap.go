@@ -33,7 +33,7 @@ func (f *Flow) Packets() ([]capture.Packet, error) {
 	for i, fr := range p.w.out {
 		k := capture.Packet{
 			Seq: uint64(i + 1), Time: f.start.Add(fr.at).UnixNano(), Data: fr.data,
-			WireLen: uint32(len(fr.data)), Link: f.links[fr.iface].kind, Iface: fr.iface, //nolint:gosec // below 64 KiB
+			WireLen: uint32(len(fr.data)), Link: f.links[fr.iface].kind, Iface: fr.iface,
 		}
 		if f.micro {
 			k.Time -= k.Time % int64(time.Microsecond)
@@ -82,7 +82,7 @@ func (f *Flow) WritePcap(w io.Writer) error {
 // writeMicro writes the older and more common kind of pcap, whose times are in microseconds.
 func (f *Flow) writeMicro(w io.Writer, packets []capture.Packet) error {
 	out := pcapgo.NewWriter(w)
-	if err := out.WriteFileHeader(262144, layers.LinkType(f.links[0].kind)); err != nil { //nolint:gosec // see below
+	if err := out.WriteFileHeader(262144, layers.LinkType(f.links[0].kind)); err != nil {
 		return err
 	}
 	for i := range packets {

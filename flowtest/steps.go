@@ -251,5 +251,5 @@ func (p *parser) mediaEnd(text string) (*host, uint16, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("port of %s: %w", name, err)
 	}
-	return h, uint16(n), nil //nolint:gosec // checked
+	return h, uint16(n), nil
 }

@@ -127,7 +127,7 @@ func (w *wire) stream(s *step, data []byte) error {
 			return err
 		}
 		all = append(all, b)
-		c.next[s.a] += uint32(len(part)) //nolint:gosec // at most mss
+		c.next[s.a] += uint32(len(part))
 	}
 	if n := s.num("resend"); n > 0 && n <= len(all) {
 		all = append(all, all[n-1])

@@ -48,7 +48,7 @@ var (
 func newWire(f *Flow) *wire {
 	w := &wire{f: f, ids: map[*host]uint16{}, conns: map[pair]*conn{}, last: map[pair][]byte{}}
 	for _, h := range f.hosts {
-		w.ids[h] = uint16(derive(f.Name, h.name, "ip id")) //nolint:gosec // the low half is wanted
+		w.ids[h] = uint16(derive(f.Name, h.name, "ip id"))
 	}
 	return w
 }
@@ -187,7 +187,7 @@ func (p lane) packet(protocol layers.IPProtocol, id uint16, segment []byte, from
 	more := to < len(segment)
 	switch ip := n.(type) {
 	case *layers.IPv4:
-		ip.FragOffset = uint16(from / 8) //nolint:gosec // a datagram is below 64 KiB
+		ip.FragOffset = uint16(from / 8)
 		if more {
 			ip.Flags = layers.IPv4MoreFragments
 		}
@@ -198,7 +198,7 @@ func (p lane) packet(protocol layers.IPProtocol, id uint16, segment []byte, from
 		}
 		h := make([]byte, 8, 8+to-from) // RFC 8200 4.5
 		h[0] = byte(protocol)
-		binary.BigEndian.PutUint16(h[2:], uint16(from)) //nolint:gosec // a multiple of 8 below 64 KiB
+		binary.BigEndian.PutUint16(h[2:], uint16(from))
 		if more {
 			h[3] |= 1
 		}
@@ -242,7 +242,7 @@ func (w *wire) emit(s *step, at time.Duration, way lane, packets [][]byte) error
 	if len(w.out)+2*len(packets) > maxFrames {
 		return errFrames
 	}
-	iface := uint16(s.num("iface")) //nolint:gosec // below maxInterfaces
+	iface := uint16(s.num("iface"))
 	twice, _ := time.ParseDuration(s.text("dup", "0s"))
 	for i, ip := range packets {
 		t := at + time.Duration(i)*gap
@@ -272,7 +272,7 @@ func (w *wire) unreachable(s *step) error {
 }
 
 // mac is the hardware address of a host: locally administered.
-func (h *host) mac() []byte { return []byte{2, 0, 0, 0, 0, byte(h.index + 1)} } //nolint:gosec // at most maxHosts
+func (h *host) mac() []byte { return []byte{2, 0, 0, 0, 0, byte(h.index + 1)} }
 
 // frame puts the link layer before an IP packet.
 func (l link) frame(src, dst *host, ip []byte) []byte {

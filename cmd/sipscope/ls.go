@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sipscope/correlate"
+	"sipscope/render/columns"
 	"sipscope/render/export"
 	"sipscope/render/text"
 )
@@ -24,7 +25,7 @@ type lsCommand struct {
 	color   string
 }
 
-func newLs(std stdio) *cobra.Command {
+func newLs(std stdio) (*cobra.Command, *lsCommand) {
 	c := &lsCommand{input: input{io: std}}
 	cmd := &cobra.Command{
 		Use:   "ls FILE...",
@@ -42,14 +43,14 @@ Columns and their names: sipscope help columns. Filters: sipscope help filters.`
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.format, "format", "table", "table, json, ndjson or csv")
-	f.StringVar(&c.columns, "columns", defaultColumns, "columns of the table and the CSV, comma-separated (see: sipscope help columns)")
+	f.StringVar(&c.columns, "columns", columns.Default, "columns of the table and the CSV, comma-separated (see: sipscope help columns)")
 	f.StringVar(&c.sortBy, "sort", "num", "sort by a column; -NAME sorts downwards")
 	f.IntVarP(&c.limit, "limit", "l", 0, "list at most so many calls")
 	f.IntVar(&c.width, "width", 0, "cells to draw in (default: the terminal's; unlimited when there is none)")
 	f.StringVar(&c.color, "color", "auto", "auto, always or never")
 	c.flags(f)
 	c.filterFlags(f)
-	return cmd
+	return cmd, c
 }
 
 func (c *lsCommand) run(cmd *cobra.Command, args []string) error {
@@ -64,14 +65,14 @@ func (c *lsCommand) run(cmd *cobra.Command, args []string) error {
 		c.width = c.terminalWidth()
 	}
 	if c.format == "table" && !cmd.Flags().Changed("columns") {
-		c.columns = columnsFor(c.width)
+		c.columns = columns.For(c.width)
 	}
-	cols, headers, err := chooseColumns(c.columns)
+	cols, headers, err := columns.Choose(c.columns)
+	if err == nil {
+		err = columns.Sort(nil, c.sortBy)
+	}
 	if err != nil {
-		return err
-	}
-	if err = sortCalls(nil, c.sortBy); err != nil {
-		return err
+		return usagef("columns: "+columns.Names(), "%w", err)
 	}
 	a, err := c.read(cmd.Context(), cmd, args, wants{headers: headers})
 	if err != nil {
@@ -123,7 +124,7 @@ func (c *lsCommand) sorted(a *archive) iter.Seq[*correlate.Summary] {
 			calls = append(calls, *s)
 		}
 	}
-	_ = sortCalls(calls, c.sortBy) // the name was checked before reading
+	_ = columns.Sort(calls, c.sortBy) // the name was checked before reading
 	return func(yield func(*correlate.Summary) bool) {
 		for i := range calls {
 			if !yield(&calls[i]) {
@@ -133,7 +134,7 @@ func (c *lsCommand) sorted(a *archive) iter.Seq[*correlate.Summary] {
 	}
 }
 
-func (c *lsCommand) write(cmd *cobra.Command, w io.Writer, a *archive, cols []column, color bool) (n int, err error) {
+func (c *lsCommand) write(cmd *cobra.Command, w io.Writer, a *archive, cols []columns.Column, color bool) (n int, err error) {
 	acct, limited := a.board.Accounting()
 	doc := export.Document{Headers: a.cols}
 	if doc.Accounting, doc.Limits, err = export.Accounting(acct, limited); err != nil {
@@ -159,15 +160,15 @@ func (c *lsCommand) write(cmd *cobra.Command, w io.Writer, a *archive, cols []co
 	return n, err
 }
 
-func names(cols []column) []string {
+func names(cols []columns.Column) []string {
 	all := make([]string, len(cols))
 	for i := range cols {
-		all[i] = cols[i].name
+		all[i] = cols[i].Name
 	}
 	return all
 }
 
-func rows(cols []column, calls iter.Seq[*correlate.Summary]) iter.Seq[[]string] {
+func rows(cols []columns.Column, calls iter.Seq[*correlate.Summary]) iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
 		for s := range calls {
 			if !yield(cells(cols, s)) {
@@ -177,19 +178,19 @@ func rows(cols []column, calls iter.Seq[*correlate.Summary]) iter.Seq[[]string] 
 	}
 }
 
-func cells(cols []column, s *correlate.Summary) []string {
+func cells(cols []columns.Column, s *correlate.Summary) []string {
 	row := make([]string, len(cols))
 	for i := range cols {
-		row[i] = cols[i].cell(s)
+		row[i] = cols[i].Cell(s)
 	}
 	return row
 }
 
-func (c *lsCommand) table(w io.Writer, a *archive, cols []column, calls iter.Seq[*correlate.Summary], n *int, color bool) error {
+func (c *lsCommand) table(w io.Writer, a *archive, cols []columns.Column, calls iter.Seq[*correlate.Summary], n *int, color bool) error {
 	var t text.Table
 	for i := range cols {
 		t.Columns = append(t.Columns, text.TableColumn{
-			Title: cols[i].title, Right: cols[i].right, Min: cols[i].least, Color: cols[i].color,
+			Title: cols[i].Title, Right: cols[i].Right, Min: cols[i].Least, Color: colorOf(cols[i].Class),
 		})
 	}
 	for row := range rows(cols, calls) {
@@ -203,6 +204,25 @@ func (c *lsCommand) table(w io.Writer, a *archive, cols []column, calls iter.Seq
 		_, err = fmt.Fprintln(w, limits)
 	}
 	return err
+}
+
+// colorOf tells good from bad at a glance; the word says it too.
+func colorOf(class func(cell string) columns.Class) func(cell string) text.Color {
+	if class == nil {
+		return nil
+	}
+	return func(cell string) text.Color {
+		switch class(cell) {
+		case columns.Good:
+			return text.Green
+		case columns.Bad:
+			return text.Red
+		case columns.Neutral:
+			return text.Yellow
+		default:
+			return text.Plain
+		}
+	}
 }
 
 func plural(n int, what string) string {

@@ -60,7 +60,7 @@ func usagef(hint, format string, args ...any) error {
 
 // run executes one command line and gives the exit code.
 func run(ctx context.Context, args []string, std stdio) int {
-	root := newRoot(std)
+	root := newRoot(std) //nolint:contextcheck // ExecuteContext gives it to the commands
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	return report(std.err, err)

@@ -88,7 +88,9 @@ func more(all, shown int) string {
 }
 
 // text reads a message's raw text again.
-func (a *archive) text(m *correlate.Message) ([]byte, error) { return decode.ReadText(a.files, m.Pieces) }
+func (a *archive) text(m *correlate.Message) ([]byte, error) {
+	return decode.ReadText(a.files, m.Pieces)
+}
 
 // texts gives a reader of message texts for drawing; an unreadable text is nil, and the first error is kept.
 func (a *archive) texts(calls []correlate.Call) (read func(call, message int) []byte, failed func() error) {

@@ -7,17 +7,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"sipscope/correlate/query"
+	"sipscope/render/columns"
 )
 
 // newRoot builds the command tree.
 func newRoot(std stdio) *cobra.Command {
-	list := newLs(std)
+	list, ls := newLs(std)
+	var noInterface, ascii bool
+	var theme string
 	root := &cobra.Command{
 		Use:   "sipscope [FILE...]",
 		Short: "See SIP: calls and ladder diagrams from packet captures",
 		Long: `sipscope reads packet captures, finds the SIP in them on any port, and shows its calls.
 
-  sipscope trace.pcap                     the list of calls
+  sipscope trace.pcap                     the calls in a terminal UI (F1 shows its keys); a list when stdout is no terminal
+  sipscope ls trace.pcap                  the list of calls
   sipscope flow trace.pcap --call 1       one call as a ladder
   sipscope show trace.pcap --call 1       its messages
   sipscope stats trace.pcap               figures over all calls
@@ -35,15 +39,21 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 			if len(args) == 0 && !cmd.Flags().Changed("input") {
 				return cmd.Help()
 			}
+			if wantsTUI(cmd, std, noInterface) {
+				return ls.runTUI(cmd.Context(), cmd, args, theme, ascii)
+			}
 			return list.RunE(cmd, args)
 		},
 	}
 	root.Flags().AddFlagSet(list.Flags())
+	root.Flags().BoolVarP(&noInterface, "no-interface", "N", false, "no terminal UI: print the list")
+	root.Flags().StringVar(&theme, "theme", "", "of the terminal UI: auto, dark, light or mono")
+	root.Flags().BoolVar(&ascii, "ascii", false, "draw the terminal UI with nothing but ASCII")
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), filtersTopic(), columnsTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newConfig(std), filtersTopic(), columnsTopic())
 	return root
 }
 
@@ -66,10 +76,10 @@ func filtersTopic() *cobra.Command {
 func columnsTopic() *cobra.Command {
 	var b strings.Builder
 	b.WriteString("Columns of the call list, for --columns and --sort (-NAME sorts downwards):\n\n")
-	for _, c := range columns() {
-		fmt.Fprintf(&b, "  %-16s %s\n", c.name, c.text)
+	for _, c := range columns.All() {
+		fmt.Fprintf(&b, "  %-16s %s\n", c.Name, c.Help)
 	}
-	fmt.Fprintf(&b, "  %-16s first value of any header in the call, e.g. header.X-Account-ID\n", headerPrefix+"NAME")
-	fmt.Fprintf(&b, "\nDefault: %s\n", defaultColumns)
+	fmt.Fprintf(&b, "  %-16s first value of any header in the call, e.g. header.X-Account-ID\n", columns.HeaderPrefix+"NAME")
+	fmt.Fprintf(&b, "\nDefault: %s\n", columns.Default)
 	return &cobra.Command{Use: "columns", Short: "The columns of the call list", Long: b.String()}
 }

@@ -11,6 +11,7 @@ import (
 	"sipscope/correlate"
 	"sipscope/decode"
 	"sipscope/decode/sip"
+	"sipscope/render/columns"
 	"sipscope/render/export"
 	"sipscope/render/text"
 )
@@ -187,7 +188,7 @@ func (s *shown) heading() string {
 	line := fmt.Sprintf("── %sframe %d · %s · %s → %s · %s · %d bytes", place, s.Seq,
 		time.Unix(0, s.Time).UTC().Format("2006-01-02 15:04:05.000000"), s.Src, s.Dst, s.Transport, len(s.raw))
 	if s.Repeats >= 0 && s.Flags&decode.TapDuplicate == 0 {
-		line += fmt.Sprintf(" · retransmission of message %d after %s", s.Repeats+1, duration(s.Interval))
+		line += fmt.Sprintf(" · retransmission of message %d after %s", s.Repeats+1, columns.Duration(s.Interval))
 	}
 	if s.Flags&decode.TapDuplicate != 0 {
 		line += " · the tap's second sight of the frame"

@@ -15,6 +15,7 @@ import (
 
 	"sipscope/correlate"
 	"sipscope/correlate/stats"
+	"sipscope/render/columns"
 	"sipscope/render/text"
 )
 
@@ -169,7 +170,7 @@ func (p *lines) delays(r *stats.Result) {
 		if d.dist == nil {
 			continue
 		}
-		ms := func(v float64) string { return duration(int64(v * 1e6)) }
+		ms := func(v float64) string { return columns.Duration(int64(v * 1e6)) }
 		p.line(d.name, "p50 %s · p90 %s · p95 %s · p99 %s · max %s (%d calls)",
 			ms(d.dist.P50), ms(d.dist.P90), ms(d.dist.P95), ms(d.dist.P99), ms(d.dist.Max), d.dist.Count)
 	}

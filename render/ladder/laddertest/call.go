@@ -332,8 +332,8 @@ func (m *maker) finish() {
 	}
 	first, last := &c.Messages[0], &c.Messages[len(c.Messages)-1]
 	s.Method, s.First, s.Last, s.Src, s.Dst = first.Method, first.Time, last.Time, first.Src, first.Dst
-	s.Messages = uint32(len(c.Messages))         //nolint:gosec // a handful
-	s.Transactions = uint32(len(c.Transactions)) //nolint:gosec // a handful
+	s.Messages = uint32(len(c.Messages))
+	s.Transactions = uint32(len(c.Transactions))
 	hops := map[string]bool{}
 	for i := range c.Messages {
 		hops[hop(&c.Messages[i])] = true
@@ -342,7 +342,7 @@ func (m *maker) finish() {
 			s.Retransmissions++
 		}
 	}
-	s.Hops = uint32(len(hops)) //nolint:gosec // a handful
+	s.Hops = uint32(len(hops))
 	for i := range c.Dialogs {
 		if c.Dialogs[i].WasEarly {
 			s.EarlyDialogs++

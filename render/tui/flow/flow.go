@@ -23,6 +23,7 @@ import (
 	"sipscope/correlate"
 	"sipscope/render/ladder"
 	"sipscope/render/tui/keymap"
+	"sipscope/render/tui/message"
 	"sipscope/render/tui/term"
 )
 
@@ -108,7 +109,7 @@ type selection struct {
 // New shows the calls with these numbers in one ladder, and with extended those that are joined with them
 // (Summary.Group), too. A small ladder is there at once; a large one comes when it is ready.
 func New(h term.Host, nums []uint32, extended bool) *View {
-	return newView(h, h.Data().Board, &plainPane{}, nums, extended)
+	return newView(h, h.Data().Board, message.NewPane(h.Settings()), nums, extended)
 }
 
 func newView(h term.Host, b board, p pane, nums []uint32, extended bool) *View {

@@ -62,6 +62,7 @@ const (
 	SearchPrev
 	Redraw
 	Suspend
+	Hints
 	Settings
 	Copy
 	CopyAll
@@ -99,6 +100,7 @@ const (
 	Pane
 	PaneWider
 	PaneNarrower
+	PaneReset
 	Parsed
 	Wrap
 	NextMessage

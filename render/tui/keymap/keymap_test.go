@@ -19,8 +19,8 @@ func TestTableBindsNoKeyTwice(t *testing.T) {
 				t.Errorf("%s: key %q reads as %q, %v", b.Name, k, got, err)
 			}
 		}
-		if b.Help == "" || b.Name == "" {
-			t.Errorf("%v: no name or help", b)
+		if b.Help == "" || b.Name == "" || len(b.Help) > 54 {
+			t.Errorf("%v: no name, no help, or %d letters of help, which do not fit into 80 columns", b, len(b.Help))
 		}
 	}
 	for a := None + 1; a < actions; a++ {

@@ -39,3 +39,21 @@ func special(k tcell.Key) keymap.Key {
 		return ""
 	}
 }
+
+// Lower folds ASCII letters byte by byte, so that a place in the result is the same place in s: for searches that mark
+// what they find.
+func Lower(s string) string {
+	for i := range len(s) {
+		if c := s[i]; c < 'A' || c > 'Z' {
+			continue
+		}
+		b := []byte(s)
+		for j := i; j < len(b); j++ {
+			if b[j] >= 'A' && b[j] <= 'Z' {
+				b[j] |= 0x20
+			}
+		}
+		return string(b)
+	}
+	return s
+}

@@ -83,12 +83,9 @@ func Dump(s tcell.SimulationScreen) string {
 
 func describe(st tcell.Style) string {
 	fg, bg, attr := st.Decompose()
-	words := []string{fg.String()}
-	if fg == tcell.ColorDefault {
-		words[0] = "default"
-	}
+	words := []string{colorName(fg)}
 	if bg != tcell.ColorDefault {
-		words = append(words, "on", bg.String())
+		words = append(words, "on", colorName(bg))
 	}
 	for _, a := range []struct {
 		mask tcell.AttrMask
@@ -105,6 +102,18 @@ func describe(st tcell.Style) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// colorName is a colour's place in the palette: tcell has two names for some.
+func colorName(c tcell.Color) string {
+	switch {
+	case c == tcell.ColorDefault:
+		return "default"
+	case c.IsRGB():
+		return fmt.Sprintf("#%06x", c.Hex())
+	default:
+		return fmt.Sprintf("color%d", c-tcell.ColorValid)
+	}
 }
 
 // Golden compares got with testdata/NAME.golden of the package under test; UPDATE_GOLDEN=1 writes it anew.

@@ -1,4 +1,6 @@
-package main
+// Package columns says what a list of calls can show of a call, for every list: the command line's, the terminal's, the
+// web's. It draws nothing; cells are the wire's text, for whoever draws them to make safe.
+package columns
 
 import (
 	"cmp"
@@ -10,35 +12,56 @@ import (
 
 	"sipscope/correlate"
 	"sipscope/decode"
-	"sipscope/render/text"
 )
 
-// column is a column of the call list.
-type column struct {
-	name  string // as --columns and --sort take it
-	title string
-	text  string // for the help
-	right bool
-	cell  func(s *correlate.Summary) string
-	least int                               // cells that a narrow terminal may shrink it to, 0 for none
-	order func(a, b *correlate.Summary) int // nil: by the cell's text
-	color func(cell string) text.Color
+// Column is a column of the call list.
+type Column struct {
+	Name  string // as --columns and --sort take it
+	Title string // its head
+	Help  string
+	Right bool // align to the right
+	// Cell is what it shows of a call; text of the wire as it is.
+	Cell  func(s *correlate.Summary) string
+	Least int // cells that a narrow terminal may shrink it to, 0 for none
+	// Number is what it sorts by; nil sorts by the cell's text.
+	Number func(s *correlate.Summary) int64
+	// Class says of a cell whether it is good news; nil for a column without any.
+	Class func(cell string) Class
 }
 
-// defaultColumns is what ls shows; on a narrow terminal the date goes first, then addresses and Call-ID, which flow and
-// show have.
+// Compare orders two calls by the column.
+func (c *Column) Compare(a, b *correlate.Summary) int {
+	if c.Number != nil {
+		return cmp.Compare(c.Number(a), c.Number(b))
+	}
+	return strings.Compare(c.Cell(a), c.Cell(b))
+}
+
+// Class is what a cell means.
+type Class uint8
+
+// Classes.
 const (
-	defaultColumns = "num,start,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
-	mediumColumns  = "num,time,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
-	smallColumns   = "num,time,method,from,to,state,code,messages,duration,pdd"
-	narrowColumns  = "num,time,method,from,to,state,code,duration"
+	Plain Class = iota
+	Good
+	Bad
+	Neutral // neither: it ended, but not as it should have or could have
 )
 
-// columnsFor chooses the default columns for a terminal; 0 cells is no terminal.
-func columnsFor(width int) string {
+// Default is what ls shows; on a narrow terminal the date goes first, then addresses and Call-ID, which flow and
+// show have.
+const (
+	Default       = "num,start,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
+	mediumColumns = "num,time,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
+	smallColumns  = "num,time,method,from,to,state,code,messages,duration,pdd"
+	narrowColumns = "num,time,method,from,to,state,code,duration"
+)
+
+// For chooses the default columns for a terminal; 0 cells is no terminal.
+func For(width int) string {
 	switch {
 	case width == 0 || width >= 150:
-		return defaultColumns
+		return Default
 	case width >= 120:
 		return mediumColumns
 	case width >= 94:
@@ -48,92 +71,96 @@ func columnsFor(width int) string {
 	}
 }
 
-// headerPrefix names a header as a column: header.X-Account-ID.
-const headerPrefix = "header."
+// HeaderPrefix names a header as a column: header.X-Account-ID.
+const HeaderPrefix = "header."
 
-func byNum[T cmp.Ordered](get func(*correlate.Summary) T) func(a, b *correlate.Summary) int {
-	return func(a, b *correlate.Summary) int { return cmp.Compare(get(a), get(b)) }
+type integer interface {
+	~uint16 | ~uint32 | ~int32 | ~int64
+}
+
+func byNum[T integer](get func(*correlate.Summary) T) func(*correlate.Summary) int64 {
+	return func(s *correlate.Summary) int64 { return int64(get(s)) }
 }
 
 func count(get func(*correlate.Summary) uint32) func(*correlate.Summary) string {
 	return func(s *correlate.Summary) string { return strconv.FormatUint(uint64(get(s)), 10) }
 }
 
-func numeric(name, title, help string, get func(*correlate.Summary) uint32) column {
-	return column{name: name, title: title, text: help, right: true, cell: count(get), order: byNum(get)}
+func numeric(name, title, help string, get func(*correlate.Summary) uint32) Column {
+	return Column{Name: name, Title: title, Help: help, Right: true, Cell: count(get), Number: byNum(get)}
 }
 
-func span(name, title, help string, get func(*correlate.Summary) int64) column {
-	return column{
-		name: name, title: title, text: help, right: true, order: byNum(get),
-		cell: func(s *correlate.Summary) string { return duration(get(s)) },
+func span(name, title, help string, get func(*correlate.Summary) int64) Column {
+	return Column{
+		Name: name, Title: title, Help: help, Right: true, Number: byNum(get),
+		Cell: func(s *correlate.Summary) string { return Duration(get(s)) },
 	}
 }
 
 // leastWord is how far a narrow terminal shrinks a column of text.
 const leastWord = 8
 
-func word(name, title, help string, get func(*correlate.Summary) string) column {
-	return column{name: name, title: title, text: help, cell: get, least: leastWord}
+func word(name, title, help string, get func(*correlate.Summary) string) Column {
+	return Column{Name: name, Title: title, Help: help, Cell: get, Least: leastWord}
 }
 
-// columns lists all columns but headers.
-func columns() []column {
+// All lists all columns but headers.
+func All() []Column {
 	return slices.Concat(identityColumns(), partyColumns(), figureColumns())
 }
 
-func identityColumns() []column {
-	return []column{
+func identityColumns() []Column {
+	return []Column{
 		numeric("num", "#", "number in the list", func(s *correlate.Summary) uint32 { return s.Num }),
 		{
-			name: "start", title: "START", text: "time of the first message, UTC",
-			cell: func(s *correlate.Summary) string {
+			Name: "start", Title: "START", Help: "time of the first message, UTC",
+			Cell: func(s *correlate.Summary) string {
 				return time.Unix(0, s.First).UTC().Format("2006-01-02 15:04:05.000")
 			},
-			order: byNum(func(s *correlate.Summary) int64 { return s.First }),
+			Number: byNum(func(s *correlate.Summary) int64 { return s.First }),
 		},
 		{
-			name: "time", title: "TIME", text: "of the first message, without the date",
-			cell:  func(s *correlate.Summary) string { return time.Unix(0, s.First).UTC().Format("15:04:05.000") },
-			order: byNum(func(s *correlate.Summary) int64 { return s.First }),
+			Name: "time", Title: "TIME", Help: "of the first message, without the date",
+			Cell:   func(s *correlate.Summary) string { return time.Unix(0, s.First).UTC().Format("15:04:05.000") },
+			Number: byNum(func(s *correlate.Summary) int64 { return s.First }),
 		},
 		{
-			name: "method", title: "METHOD", text: "of the first request",
-			cell: func(s *correlate.Summary) string { return s.Method },
+			Name: "method", Title: "METHOD", Help: "of the first request",
+			Cell: func(s *correlate.Summary) string { return s.Method },
 		},
 		{
-			name: "state", title: "STATE", text: "what became of the call", color: stateColor,
-			cell: func(s *correlate.Summary) string { return s.State.String() },
+			Name: "state", Title: "STATE", Help: "what became of the call", Class: stateClass,
+			Cell: func(s *correlate.Summary) string { return s.State.String() },
 		},
 		{
-			name: "code", title: "CODE", text: "final status", right: true,
-			cell: func(s *correlate.Summary) string {
+			Name: "code", Title: "CODE", Help: "final status", Right: true,
+			Cell: func(s *correlate.Summary) string {
 				if s.Code == 0 {
 					return ""
 				}
 				return strconv.Itoa(int(s.Code))
 			},
-			order: byNum(func(s *correlate.Summary) uint16 { return s.Code }),
+			Number: byNum(func(s *correlate.Summary) uint16 { return s.Code }),
 		},
 		word("reason", "REASON", "reason phrase of the final status", func(s *correlate.Summary) string { return s.Reason }),
 		word("callid", "CALL-ID", "Call-ID", func(s *correlate.Summary) string { return s.CallID }),
 		word("transport", "TRANSPORT", "UDP, TCP, ...", transports),
 		{
-			name: "group", title: "GROUP", text: "lowest number of the calls joined with it", right: true,
-			cell: func(s *correlate.Summary) string {
+			Name: "group", Title: "GROUP", Help: "lowest number of the calls joined with it", Right: true,
+			Cell: func(s *correlate.Summary) string {
 				if s.Group == 0 {
 					return ""
 				}
 				return strconv.FormatUint(uint64(s.Group), 10)
 			},
-			order: byNum(func(s *correlate.Summary) uint32 { return s.Group }),
+			Number: byNum(func(s *correlate.Summary) uint32 { return s.Group }),
 		},
 		word("relation", "RELATION", "how it was joined", func(s *correlate.Summary) string { return s.Relation }),
 	}
 }
 
-func partyColumns() []column {
-	return []column{
+func partyColumns() []Column {
+	return []Column{
 		word("from", "FROM", "user@host of From", func(s *correlate.Summary) string { return party(&s.From) }),
 		word("to", "TO", "user@host of To", func(s *correlate.Summary) string { return party(&s.To) }),
 		word("from.user", "FROM USER", "user of From", func(s *correlate.Summary) string { return s.From.User }),
@@ -152,8 +179,8 @@ func partyColumns() []column {
 	}
 }
 
-func figureColumns() []column {
-	return []column{
+func figureColumns() []Column {
+	return []Column{
 		numeric("messages", "MSGS", "messages", func(s *correlate.Summary) uint32 { return s.Messages }),
 		numeric("retransmissions", "RETR", "retransmissions", func(s *correlate.Summary) uint32 { return s.Retransmissions }),
 		numeric("duplicates", "DUP", "frames the tap saw twice", func(s *correlate.Summary) uint32 { return s.Duplicates }),
@@ -167,29 +194,29 @@ func figureColumns() []column {
 		span("setup", "SETUP", "first INVITE to 2xx", func(s *correlate.Summary) int64 { return s.Setup }),
 		span("duration", "DURATION", "2xx to BYE", func(s *correlate.Summary) int64 { return s.Duration }),
 		{
-			name: "cause", title: "CAUSE", text: "Q.850 cause of a Reason header", right: true,
-			cell: func(s *correlate.Summary) string {
+			Name: "cause", Title: "CAUSE", Help: "Q.850 cause of a Reason header", Right: true,
+			Cell: func(s *correlate.Summary) string {
 				if s.Cause < 0 {
 					return ""
 				}
 				return strconv.Itoa(int(s.Cause))
 			},
-			order: byNum(func(s *correlate.Summary) int32 { return s.Cause }),
+			Number: byNum(func(s *correlate.Summary) int32 { return s.Cause }),
 		},
 	}
 }
 
-// stateColor tells good from bad at a glance; the word says it too.
-func stateColor(cell string) text.Color {
+// stateClass tells good from bad at a glance.
+func stateClass(cell string) Class {
 	switch cell {
 	case "completed", "answered", "registered", "subscribed", "succeeded":
-		return text.Green
+		return Good
 	case "failed", "timed_out", "not_found", "declined":
-		return text.Red
+		return Bad
 	case "busy", "cancelled", "challenged", "redirected", "unregistered", "terminated":
-		return text.Yellow
+		return Neutral
 	default:
-		return text.Plain
+		return Plain
 	}
 }
 
@@ -221,8 +248,8 @@ func released(s *correlate.Summary) string {
 	return s.ReleasedBy.String()
 }
 
-// duration writes nanoseconds as a person reads them: three significant places in a fitting unit.
-func duration(ns int64) string {
+// Duration writes nanoseconds as a person reads them: three significant places in a fitting unit.
+func Duration(ns int64) string {
 	d := time.Duration(ns)
 	switch {
 	case ns < 0:
@@ -240,56 +267,67 @@ func duration(ns int64) string {
 	}
 }
 
-// chooseColumns finds the columns named in a comma-separated list. Headers are "header.NAME"; their values stand in
+// Choose finds the columns named in a comma-separated list. Headers are "header.NAME"; their values stand in
 // Summary.Columns in the order of the returned headers.
-func chooseColumns(list string) (chosen []column, headers []string, err error) {
-	known := columns()
+func Choose(list string) (chosen []Column, headers []string, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
-		if h, ok := strings.CutPrefix(name, headerPrefix); ok && h != "" {
+		if h, ok := strings.CutPrefix(name, HeaderPrefix); ok && h != "" {
 			i := len(headers)
 			headers = append(headers, h)
-			chosen = append(chosen, word(name, strings.ToUpper(h), "", func(s *correlate.Summary) string {
-				return s.Columns[i]
+			chosen = append(chosen, Header(h, func(s *correlate.Summary) string {
+				if i < len(s.Columns) {
+					return s.Columns[i]
+				}
+				return ""
 			}))
 			continue
 		}
-		i := slices.IndexFunc(known, func(c column) bool { return strings.EqualFold(c.name, name) })
-		if i < 0 {
-			return nil, nil, usagef("columns: "+columnNames(known)+", and "+headerPrefix+"NAME for any header",
-				"no column is called %q", name)
+		c, err := Find(name)
+		if err != nil {
+			return nil, nil, err
 		}
-		chosen = append(chosen, known[i])
+		chosen = append(chosen, c)
 	}
 	return chosen, headers, nil
 }
 
-func columnNames(all []column) string {
-	names := make([]string, len(all))
-	for i := range all {
-		names[i] = all[i].name
-	}
-	return strings.Join(names, ", ")
+// Header is the column of a header, whose value get gives.
+func Header(name string, get func(*correlate.Summary) string) Column {
+	return word(HeaderPrefix+name, strings.ToUpper(name), "first value of the header in the call", get)
 }
 
-// sortCalls orders calls by a column; a leading "-" turns it round. Ties stay in order of number.
-func sortCalls(calls []correlate.Summary, by string) error {
-	name, descending := strings.CutPrefix(by, "-")
-	known := columns()
-	i := slices.IndexFunc(known, func(c column) bool { return strings.EqualFold(c.name, name) })
+// Find gives a column that is no header, whatever the case of its name.
+func Find(name string) (Column, error) {
+	known := All()
+	i := slices.IndexFunc(known, func(c Column) bool { return strings.EqualFold(c.Name, name) })
 	if i < 0 {
-		return usagef("columns: "+columnNames(known), "cannot sort by %q", name)
+		return Column{}, fmt.Errorf("no column is called %q", name)
 	}
-	order := known[i].order
-	if order == nil {
-		cell := known[i].cell
-		order = func(a, b *correlate.Summary) int { return strings.Compare(cell(a), cell(b)) }
+	return known[i], nil
+}
+
+// Names lists the names there are, for a hint.
+func Names() string {
+	var b strings.Builder
+	for _, c := range All() {
+		b.WriteString(c.Name + ", ")
+	}
+	return b.String() + "and " + HeaderPrefix + "NAME for any header"
+}
+
+// Sort orders calls by a column; a leading "-" turns it round. Ties stay in order.
+func Sort(calls []correlate.Summary, by string) error {
+	name, descending := strings.CutPrefix(by, "-")
+	c, err := Find(name)
+	if err != nil {
+		return fmt.Errorf("cannot sort by %q: %w", name, err)
 	}
 	slices.SortStableFunc(calls, func(a, b correlate.Summary) int {
 		if descending {
-			return order(&b, &a)
+			return c.Compare(&b, &a)
 		}
-		return order(&a, &b)
+		return c.Compare(&a, &b)
 	})
 	return nil
 }

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"sipscope/capture"
+	"sipscope/correlate"
+	"sipscope/correlate/stats"
+	"sipscope/decode"
+	"sipscope/render/columns"
+	"sipscope/render/save"
+	"sipscope/render/tui"
+	"sipscope/render/tui/keymap"
+	tuiterm "sipscope/render/tui/term"
+)
+
+// wantsTUI reports whether the plain command should draw a terminal UI: when somebody sits at both ends and asked for
+// nothing that only a list can give.
+func wantsTUI(cmd *cobra.Command, std stdio, noInterface bool) bool {
+	if noInterface || !term.IsTerminal(int(std.out.Fd())) {
+		return false
+	}
+	for _, name := range []string{"format", "limit", "width", "color"} {
+		if cmd.Flags().Changed(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// runTUI reads captures beside a terminal UI that shows what is there so far.
+func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []string, themeFlag string, ascii bool) error {
+	paths, err := c.paths(cmd, args)
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(os.Getenv)
+	if err != nil {
+		return err
+	}
+	if err = c.override(cmd, &cfg, themeFlag, ascii); err != nil {
+		return err
+	}
+	q, err := c.compile()
+	if err != nil {
+		return err
+	}
+	keys, err := keymap.New(cfg.Keys)
+	if err != nil {
+		return usagef("see: sipscope config --dump", "%w", err)
+	}
+	_, headers, err := columns.Choose(strings.Join(cfg.List.Columns, ","))
+	if err != nil && len(cfg.List.Columns) > 0 {
+		return usagef("see: sipscope help columns", "%w", err)
+	}
+	headers = append(headers, q.Headers()...)
+	q.Bind(headers)
+	files, err := capture.Open(paths, capture.Options{Spool: true})
+	if err != nil {
+		return usageError{err: err}
+	}
+	defer func() { _ = files.Close() }()
+	ctx, stop := signal.NotifyContext(ctx, hangups()...)
+	defer stop()
+	counted := &figures{}
+	r := &reader{files: files, board: &correlate.Board{}, done: make(chan struct{})}
+	go r.run(ctx, correlate.Config{
+		Workers: c.workers, Headers: headers, Words: q.Words(), IgnoreCase: c.ignoreCase,
+		Limits: correlate.Limits{Calls: c.maxCalls}, Board: r.board, Sink: counted,
+	})
+	settings := cfg.settings()
+	settings.CallsOnly = settings.CallsOnly || c.callsOnly
+	err = tui.Run(ctx, tui.Options{
+		Data: tuiterm.Data{
+			Board: r.board, Source: sourceName(paths), Headers: headers, Text: r.text, Err: r.err,
+			Progress: func() (done, total int64) { return files.Offset(), files.Size() },
+		},
+		Settings: settings, Theme: cfg.Theme, Colors: cfg.Colors, Keys: keys, Query: q, Env: os.Getenv,
+		Figures: func(ctx context.Context) (string, error) { return counted.text(ctx, r.board) },
+		Save:    save.FromFiles(files),
+	})
+	stop()
+	<-r.done
+	if err != nil {
+		return err
+	}
+	if err = r.err(); errors.Is(err, context.Canceled) {
+		return nil // the user has seen enough
+	}
+	return err
+}
+
+// override takes the flags over the configuration.
+func (c *lsCommand) override(cmd *cobra.Command, cfg *config, themeFlag string, ascii bool) error {
+	if cmd.Flags().Changed("columns") {
+		cfg.List.Columns = strings.Split(c.columns, ",")
+	}
+	if cmd.Flags().Changed("sort") {
+		cfg.List.Sort = c.sortBy
+	}
+	if themeFlag != "" {
+		if err := oneOf("--theme", themeFlag, append([]string{"auto"}, tuiterm.ThemeNames()...)...); err != nil {
+			return err
+		}
+		cfg.Theme = themeFlag
+	}
+	cfg.ASCII = cfg.ASCII || ascii
+	return nil
+}
+
+// reader runs the pipeline beside the terminal UI.
+type reader struct {
+	files *capture.Files
+	board *correlate.Board
+	ended atomic.Pointer[error]
+	done  chan struct{}
+}
+
+func (r *reader) run(ctx context.Context, cfg correlate.Config) {
+	defer close(r.done)
+	defer tuneHeap()()
+	err := correlate.Run(ctx, r.files, cfg)
+	r.ended.Store(&err)
+}
+
+// err is what ended the run, nil while it runs.
+func (r *reader) err() error {
+	if p := r.ended.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (r *reader) text(call *correlate.Call, message int) []byte {
+	b, err := decode.ReadText(r.files, call.Messages[message].Pieces)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// figures counts messages as they pass, for the statistics screen.
+type figures struct {
+	mu sync.Mutex
+	c  stats.Collector
+}
+
+// Event implements correlate.Sink.
+func (f *figures) Event(e *correlate.Event) error {
+	if e.Message != nil {
+		f.mu.Lock()
+		f.c.Message(e.Message, e.Verdict.Retransmission, e.Verdict.Duplicate)
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+// text writes the statistics of what is there so far.
+func (f *figures) text(ctx context.Context, board *correlate.Board) (string, error) {
+	f.mu.Lock()
+	c := f.c.Clone()
+	f.mu.Unlock()
+	for s := range board.Calls() {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		c.Call(s)
+	}
+	acct, limited := board.Accounting()
+	result := c.Result(stats.NewTotals(acct, board.Totals(), limited))
+	var b bytes.Buffer
+	err := statsText(&b, &result)
+	return b.String(), err
+}
+
+// sourceName names captures for a title.
+func sourceName(paths []string) string {
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		if names[i] = filepath.Base(p); p == "-" {
+			names[i] = "standard input"
+		}
+	}
+	if len(names) > 3 {
+		names = append(slices.Clone(names[:2]), "…")
+	}
+	return strings.Join(names, " + ")
+}
