@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -74,10 +75,17 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	defer func() { _ = files.Close() }()
 	ctx, stop := signal.NotifyContext(ctx, hangups()...)
 	defer stop()
+	workers := c.workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	// The workers keep every processor of the scheduler busy, and a key goes through four goroutines to its answer, each of
+	// which would wait for up to 10 ms. Two more let the system's scheduler do it, which is fair within a millisecond.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
 	counted := &figures{}
 	r := &reader{files: files, board: &correlate.Board{}, done: make(chan struct{})}
 	go r.run(ctx, correlate.Config{
-		Workers: c.workers, Headers: headers, Words: q.Words(), IgnoreCase: c.ignoreCase,
+		Workers: workers, Headers: headers, Words: q.Words(), IgnoreCase: c.ignoreCase,
 		Limits: correlate.Limits{Calls: c.maxCalls}, Board: r.board, Sink: counted,
 	})
 	settings := cfg.settings()
