@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -201,8 +201,8 @@ func sourceName(paths []string) string {
 			names[i] = "standard input"
 		}
 	}
-	if len(names) > 3 {
-		names = append(slices.Clone(names[:2]), "…")
+	if len(names) > 2 {
+		return fmt.Sprintf("%s + %d more", names[0], len(names)-1)
 	}
 	return strings.Join(names, " + ")
 }
