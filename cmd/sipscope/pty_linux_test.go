@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/base64"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,7 +125,7 @@ func (p *pty) press(key string) time.Time {
 func (p *pty) end() int64 {
 	p.tb.Helper()
 	p.press("\x03")
-	for range p.out { //nolint:revive // until it has ended
+	for range p.out {
 	}
 	err := p.cmd.Wait()
 	_ = p.master.Close()
@@ -175,5 +175,48 @@ func BenchmarkTerminal(b *testing.B) {
 	b.ReportMetric(ms(keys[len(keys)*99/100]), "key-p99-ms")
 	b.ReportMetric(ms(keys[len(keys)-1]), "key-max-ms")
 	b.ReportMetric(float64(peak)/1024, "peak-MiB")
-	b.Log(fmt.Sprintf("%d keys while loading", len(keys)))
+	b.Logf("%d keys while loading", len(keys))
+}
+
+// A copy goes to the clipboard of the terminal that the user sits at (OSC 52), base64 as that asks.
+func TestCopyReachesTheTerminal(t *testing.T) {
+	t.Parallel()
+	p := startPTY(t, 100, 30, "../../testdata/pcaps/two-proxies.pcap")
+	p.until("INVITE", p.start)
+	p.press("y")
+	p.until("\x1b]52;c;"+base64.StdEncoding.EncodeToString([]byte("2xTb9vxSit55XU7p8@10.0.1.10")), p.start)
+	p.end()
+}
+
+// What is on the wire never reaches the terminal as a command: every escape sequence in the output is one that tcell
+// makes.
+func TestHostileTextDoesNotCommandTheTerminal(t *testing.T) {
+	t.Parallel()
+	p := startPTY(t, 120, 40, "../../testdata/pcaps/hostile-names.pcap")
+	p.until("INVITE", p.start)
+	p.press("\r")
+	p.until("10.0.", p.start)
+	for _, key := range []string{"j", "j", "v", "\r", "v", "q", "q"} {
+		p.press(key)
+		time.Sleep(30 * time.Millisecond)
+	}
+	var all []byte
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for o := range p.out {
+			all = append(all, o.data...)
+		}
+	}()
+	p.press("\x03")
+	<-done
+	_ = p.cmd.Wait()
+	for _, bad := range []string{"\x1b]0;", "\x1b]2;PWNED", "\x1b[2J\x1b[H\x1b", "\x07", "\u202e", "\u200b"} {
+		if bytes.Contains(all, []byte(bad)) {
+			t.Errorf("the terminal got %q", bad)
+		}
+	}
+	if len(all) < 2000 {
+		t.Errorf("only %d bytes were drawn", len(all))
+	}
 }

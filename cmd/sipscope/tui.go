@@ -75,13 +75,7 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	defer func() { _ = files.Close() }()
 	ctx, stop := signal.NotifyContext(ctx, hangups()...)
 	defer stop()
-	workers := c.workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	// The workers keep every processor of the scheduler busy, and a key goes through four goroutines to its answer, each of
-	// which would wait for up to 10 ms. Two more let the system's scheduler do it, which is fair within a millisecond.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	workers := c.fairWorkers()
 	counted := &figures{}
 	r := &reader{files: files, board: &correlate.Board{}, done: make(chan struct{})}
 	go r.run(ctx, correlate.Config{
@@ -108,6 +102,18 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 		return nil // the user has seen enough
 	}
 	return err
+}
+
+// fairWorkers is how many workers read beside a terminal UI. They keep every processor of the scheduler busy, and a key
+// goes through four goroutines to its answer, each of which would wait for up to 10 ms. Two more processors let the
+// system's scheduler do it, which is fair within a millisecond.
+func (c *lsCommand) fairWorkers() int {
+	workers := c.workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2)
+	return workers
 }
 
 // override takes the flags over the configuration.

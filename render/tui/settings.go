@@ -56,7 +56,7 @@ func (a *app) apply(table []setting, items []term.Item) {
 		name := it.Name[len(themePrefix):]
 		if it.Ticked && name != was { // the newly ticked one
 			if t, err := themeOf(name, a.opts.Colors, nil); err == nil {
-				a.theme = t
+				a.theme = t.Adapt(a.screen.Colors())
 			}
 		}
 	}

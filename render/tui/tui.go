@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"github.com/gdamore/tcell/v2/terminfo"
 
 	"sipscope/correlate/query"
 	"sipscope/render/save"
@@ -50,7 +51,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	screen := opts.Screen
 	if screen == nil {
-		if screen, err = tcell.NewScreen(); err != nil {
+		if screen, err = openScreen(opts.Env); err != nil {
 			return fmt.Errorf("no terminal to draw on: %w (sipscope ls prints the calls)", err)
 		}
 	}
@@ -58,7 +59,7 @@ func Run(ctx context.Context, opts Options) error {
 		return fmt.Errorf("no terminal to draw on: %w (sipscope ls prints the calls)", err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	a := newApp(ctx, screen, theme, opts)
+	a := newApp(ctx, screen, theme.Adapt(screen.Colors()), opts)
 	defer a.jobs.Wait()
 	defer cancel(errClosed)
 	defer screen.Fini() // also when a view panics: the terminal must not stay as it is
@@ -68,6 +69,23 @@ func Run(ctx context.Context, opts Options) error {
 	screen.EnablePaste()
 	a.Open(calls.New(a, opts.Query))
 	return a.loop(ctx)
+}
+
+// openScreen opens the terminal. One that nobody has described under the name that TERM gives is taken for an xterm, which
+// nearly all of them imitate.
+func openScreen(env func(string) string) (tcell.Screen, error) {
+	screen, err := tcell.NewScreen()
+	if err == nil || env == nil || env("TERM") == "" || env("TERM") == "dumb" {
+		return screen, err
+	}
+	xterm, lookupErr := terminfo.LookupTerminfo("xterm")
+	if lookupErr != nil {
+		return nil, err
+	}
+	if screen, lookupErr = tcell.NewTerminfoScreenFromTtyTerminfo(nil, xterm); lookupErr != nil {
+		return nil, err
+	}
+	return screen, nil
 }
 
 // errClosed ends the work of a program that ends.

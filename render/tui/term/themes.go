@@ -63,6 +63,23 @@ func colored(name string, p palette) *Theme {
 	return t
 }
 
+// Adapt gives the theme as a terminal with so many colours can show it: with fewer than 256 the backgrounds of overlays
+// would be taken for the nearest colour, which is the terminal's own, so the line of the cursor is reversed instead;
+// without colours it is mono.
+func (t *Theme) Adapt(colors int) *Theme {
+	switch {
+	case colors >= 256 || t.Name == "mono":
+		return t
+	case colors < 8:
+		return mono()
+	}
+	out := *t
+	plain := tcell.StyleDefault
+	out.styles[Cursor], out.styles[Marked] = plain.Reverse(true), plain.Bold(true)
+	out.styles[Found], out.styles[Peer], out.styles[Field] = plain.Underline(true), plain, plain.Underline(true)
+	return &out
+}
+
 func mono() *Theme {
 	plain := tcell.StyleDefault
 	bold, under, reverse := plain.Bold(true), plain.Underline(true), plain.Reverse(true)
