@@ -70,7 +70,7 @@ func (b *Board) Calls() iter.Seq[*Summary] {
 // copyAll fills chunks with the summaries of all calls, in order, until stop is closed.
 func (b *Board) copyAll(full chan<- []Summary, empty <-chan []Summary, stop <-chan struct{}) {
 	defer close(full)
-	for nums := range slices.Chunk(b.numbers(), boardChunk) {
+	for nums := range slices.Chunk(b.Numbers(), boardChunk) {
 		select {
 		case chunk := <-empty:
 			select {
@@ -84,8 +84,8 @@ func (b *Board) copyAll(full chan<- []Summary, empty <-chan []Summary, stop <-ch
 	}
 }
 
-// numbers lists the calls there are, in order.
-func (b *Board) numbers() []uint32 {
+// Numbers lists the calls that are kept, in order.
+func (b *Board) Numbers() []uint32 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.t == nil {
