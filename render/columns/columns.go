@@ -55,6 +55,7 @@ const (
 	mediumColumns = "num,time,method,from,to,source,destination,state,code,messages,duration,pdd,callid"
 	smallColumns  = "num,time,method,from,to,state,code,messages,duration,pdd"
 	narrowColumns = "num,time,method,from,to,state,code,duration"
+	leastColumns  = "num,from,to,state,code"
 )
 
 // For chooses the default columns for a terminal; 0 cells is no terminal.
@@ -66,8 +67,10 @@ func For(width int) string {
 		return mediumColumns
 	case width >= 94:
 		return smallColumns
-	default:
+	case width >= 60:
 		return narrowColumns
+	default:
+		return leastColumns
 	}
 }
 

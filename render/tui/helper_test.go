@@ -128,6 +128,7 @@ func (a *testApp) settle() {
 		} else if r.done != nil {
 			r.done()
 		}
+		a.top().Tick(time.Now())
 	}
 }
 

@@ -165,7 +165,7 @@ type Settings struct {
 // DefaultSettings are those without a configuration file.
 func DefaultSettings() Settings {
 	return Settings{
-		Widths: map[string]int{}, Times: "delta", ColorBy: "kind", Names: true, Pane: true, PaneWidth: 42, Syntax: true,
+		Widths: map[string]int{}, Sort: "num", Times: "delta", ColorBy: "kind", Names: true, Pane: true, PaneWidth: 42, Syntax: true,
 		Wrap: true, Mouse: true,
 	}
 }
