@@ -12,6 +12,8 @@ package calls
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -210,23 +212,29 @@ func (v *View) row(num uint32) *correlate.Summary {
 	return nil
 }
 
-// chosen gives the selected calls in the order of the list, or the one under the cursor.
+// chosen gives the selected calls in the order of the list, those that a filter hides after them, or the one under the
+// cursor.
 func (v *View) chosen() []uint32 {
-	if len(v.selected) > 0 {
-		nums := make([]uint32, 0, len(v.selected))
-		for i := range v.list.len() {
-			if num := v.list.at(i); v.selected[num] {
-				nums = append(nums, num)
-			}
+	if len(v.selected) == 0 {
+		if v.at == 0 {
+			return nil
 		}
-		if len(nums) > 0 {
-			return nums
+		return []uint32{v.at}
+	}
+	nums := make([]uint32, 0, len(v.selected))
+	shown := make(map[uint32]bool, len(v.selected))
+	for i := range v.list.len() {
+		if num := v.list.at(i); v.selected[num] {
+			nums = append(nums, num)
+			shown[num] = true
 		}
 	}
-	if v.at == 0 {
-		return nil
+	for _, num := range slices.Sorted(maps.Keys(v.selected)) {
+		if !shown[num] {
+			nums = append(nums, num)
+		}
 	}
-	return []uint32{v.at}
+	return nums
 }
 
 // Saving implements term.View.

@@ -28,7 +28,7 @@ func (v *View) chooseColumns() { v.columnsFor(0) }
 func (v *View) columnsFor(width int) {
 	names := v.settings().Columns
 	if len(names) == 0 {
-		names = strings.Split(columns.For(max(width, 80)), ",")
+		names = strings.Split(columns.For(width), ",")
 	}
 	if slices.Equal(names, v.colNames) {
 		return

@@ -26,6 +26,9 @@ type list struct {
 	kept []uint32 // of the numbers up to upTo those that were not taken off, in order
 	upTo uint32
 
+	evicted   uint64 // calls that limits had evicted when kept was last made
+	evictedAt time.Time
+
 	query   *query.Query // nil for none
 	first   *query.Query // that of the command line: the pipeline collects its words
 	only    conditions   // of the settings, when match was begun
@@ -212,7 +215,7 @@ func (l *list) tick(now time.Time, s *term.Settings) bool {
 	was, moved := l.total, l.moved
 	l.moved = false
 	l.total = uint32(min(l.board.Totals().Calls, 1<<32-1))
-	changed := moved || l.total != was
+	changed := l.dropEvicted(now) || moved || l.total != was
 	if c := conditionsOf(s); c != l.only {
 		l.only = c
 		l.restart()
@@ -229,6 +232,28 @@ func (l *list) tick(now time.Time, s *term.Settings) bool {
 	l.resort(now)
 	l.busy = l.progress()
 	return changed
+}
+
+// dropEvicted takes calls off the list that a limit has evicted. While a capture evicts as it is read this is done as
+// seldom as a sort; what is gone meanwhile says so in its row.
+func (l *list) dropEvicted(now time.Time) bool {
+	_, limited := l.board.Accounting()
+	if limited.EvictedCalls == l.evicted || !l.evictedAt.IsZero() && now.Sub(l.evictedAt) < resortEvery {
+		return false
+	}
+	l.evicted, l.evictedAt = limited.EvictedCalls, now
+	var kept []uint32
+	var alive bitset
+	for _, num := range l.board.Numbers() {
+		if num <= l.total && l.inBase(num) {
+			kept = append(kept, num)
+			alive.set(num, true)
+		}
+	}
+	l.kept, l.upTo = kept, l.total
+	l.match = slices.DeleteFunc(l.match, func(num uint32) bool { return num <= l.total && !alive.has(num) })
+	l.sortedOf = [2]uint64{}
+	return true
 }
 
 func (l *list) progress() string {
