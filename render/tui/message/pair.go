@@ -1,231 +1,165 @@
 package message
 
 import (
+	"strings"
+
 	"sipscope/correlate/compare"
 	"sipscope/render/text"
 	"sipscope/render/tui/term"
 )
 
-// pairRow is one line of the screen of a comparison.
-type pairRow struct {
-	line int
-	a, b chunk // of the first message and of the second
-	mark string
-	why  bool // the row says why the line above it differs
+// pairs is a comparison laid out: lines of both sides, and the rows that show them.
+type pairs struct {
+	made  pairFrame
+	sides []sides // by line of the comparison; nil when they are to be made
+	rows  []pairRow
+	cells int // of the widest side
 }
 
-// chunk is what a row shows of a side: bytes of its clean text. None when to < 0.
-type chunk struct{ from, to int }
+// reset lays everything out anew with the next Draw.
+func (p *pairs) reset() { p.sides, p.rows = nil, nil }
 
-func none() chunk { return chunk{0, -1} }
+// pairFrame is what rows were made for.
+type pairFrame struct {
+	w, split, left            int
+	wide                      bool // side by side
+	only, wrap, ascii, syntax bool
+}
 
-// side is a side of a line, laid out.
+// Columns of a comparison: mark, blank, text, and a scroll bar at the right.
+const markWidth = 2
+
+// widths gives the cells of the two sides.
+func (f *pairFrame) widths() (a, b int) {
+	w := max(f.w-markWidth-1, 1)
+	if !f.wide {
+		return w, w
+	}
+	a = max((w-1)*f.split/100, 1)
+	return a, max(w-1-a, 1)
+}
+
+// border is the column between the two sides.
+func (f *pairFrame) border() int {
+	a, _ := f.widths()
+	return markWidth + a
+}
+
+// sides are the two sides of a line, laid out.
+type sides struct{ a, b side }
+
+// side is a side of a line; there is false where that message has no such line.
 type side struct {
 	textLine
 	there bool
 }
 
-// sideOf cleans a side's spans and gives them roles.
-func sideOf(spans []compare.Span, change compare.Change, meaning, ascii bool) side {
-	s := side{there: spans != nil}
-	s.diag = -1
-	role := term.Changed
-	switch {
-	case change == compare.Added:
-		role = term.Added
-	case change == compare.Removed:
-		role = term.Removed
-	case !meaning:
-		role = term.Dim
-	}
-	for _, x := range spans {
-		clean := text.Clean(x.Text)
-		if ascii {
-			clean = text.CleanASCII(x.Text)
-		}
-		r := term.Normal
-		if x.Differs || change == compare.Added || change == compare.Removed {
-			r = role
-		}
-		s.text += clean
-		s.parts = append(s.parts, part{len(s.text), r})
-	}
-	return s
+// pairRow is one line of the screen: of a line of the comparison what is left and what is right.
+type pairRow struct {
+	line int
+	a, b row
+	mark string
+	kind rowKind
 }
 
-// markOf is the sign of a change, so that it can be seen without colour.
+// rowKind is what a row shows.
+type rowKind uint8
+
+const (
+	both   rowKind = iota // both sides, beside each other
+	onlyA                 // the first message's side, on the whole width
+	onlyB                 // the second's
+	reason                // why the line above differs
+)
+
+// Marks of the lines, so that changes can be seen without colour.
+const (
+	markSame     = " "
+	markAdded    = "+"
+	markRemoved  = "-"
+	markChanged  = "~"
+	markSpelling = "="
+)
+
+// markOf is the mark of a line.
 func markOf(l *compare.Line) string {
 	switch {
 	case l.Change == compare.Added:
-		return "+"
+		return markAdded
 	case l.Change == compare.Removed:
-		return "-"
+		return markRemoved
 	case l.Change == compare.Changed && l.Meaning:
-		return "~"
+		return markChanged
 	case l.Change == compare.Changed:
-		return "≈"
+		return markSpelling
 	default:
-		return " "
+		return markSame
 	}
 }
 
-// layout breaks the lines into rows, when something changed.
-func (v *CompareView) layout(c *term.Canvas) {
-	w, _ := c.Size()
-	m := v.made
-	m.w, m.wide, m.only, m.ignore = w, w >= sideBySide && !v.below, v.only, v.ignore
-	m.wrap, m.ascii = v.h.Settings().Wrap, c.ASCII()
-	if v.rows != nil && m == v.made {
-		return
-	}
-	line := -1
-	if v.top < len(v.rows) {
-		line = v.rows[v.top].line
-	}
-	v.made = m
-	v.rows = []pairRow{}
-	for i := range v.result.Lines {
-		if l := &v.result.Lines[i]; v.shown(l) && len(v.rows) < maxLines {
-			v.addRows(i, l)
-		}
-	}
-	for i := range v.rows {
-		if v.rows[i].line >= line && line >= 0 {
-			v.top = i
-			break
-		}
-	}
-}
-
-// widths gives the cells of the two sides.
-func (v *CompareView) widths() (a, b int) {
-	w := v.made.w - 3 // mark, blank, scroll bar
-	if !v.made.wide {
-		return max(w, 1), max(w, 1)
-	}
-	a = max((w-1)*v.split/100, 1)
-	return a, max(w-1-a, 1)
-}
-
-func (v *CompareView) addRows(i int, l *compare.Line) {
-	wa, wb := v.widths()
-	a := v.chunks(sideOf(l.A, l.Change, l.Meaning, v.made.ascii), wa)
-	b := v.chunks(sideOf(l.B, l.Change, l.Meaning, v.made.ascii), wb)
-	mark := markOf(l)
-	switch {
-	case v.made.wide:
-		for k := range max(len(a), len(b)) {
-			v.rows = append(v.rows, pairRow{line: i, a: nth(a, k), b: nth(b, k), mark: mark})
-		}
-	case l.Change == compare.Same || l.Change == compare.Moved:
-		for _, x := range a {
-			v.rows = append(v.rows, pairRow{line: i, a: x, b: none(), mark: " "})
-		}
-	default:
-		for _, x := range a {
-			v.rows = append(v.rows, pairRow{line: i, a: x, b: none(), mark: "-"})
-		}
-		for _, x := range b {
-			v.rows = append(v.rows, pairRow{line: i, a: none(), b: x, mark: "+"})
-		}
-	}
-	if l.Why != "" {
-		v.rows = append(v.rows, pairRow{line: i, a: none(), b: none(), mark: " ", why: true})
-	}
-}
-
-func nth(list []chunk, i int) chunk {
-	if i < len(list) {
-		return list[i]
-	}
-	return none()
-}
-
-// chunks breaks a side into what fits into w cells.
-func (v *CompareView) chunks(s side, w int) []chunk {
-	if !s.there {
-		return nil
-	}
-	var out []chunk
-	for _, r := range rowsOf([]textLine{s.textLine}, w, v.made.wrap) {
-		out = append(out, chunk{r.from, r.to})
-	}
-	return out
-}
-
-// Draw implements term.View.
-func (v *CompareView) Draw(c *term.Canvas) {
-	w, h := c.Size()
-	if v.result == nil {
-		c.PutMax(1, 0, w-1, "comparing", term.Dim)
-		return
-	}
-	v.layout(c)
-	head := 2
-	wa, _ := v.widths()
-	if v.made.wide {
-		head = 1
-		c.PutMax(2, 0, wa, v.headA, term.Head)
-		c.PutMax(2+wa+1, 0, w-wa-3, v.headB, term.Head)
-	} else {
-		c.PutMax(0, 0, w, "- "+v.headA, term.Head)
-		c.PutMax(0, 1, w, "+ "+v.headB, term.Head)
-	}
-	v.height = max(h-head, 0)
-	v.scroll(0)
-	for y := range min(v.height, len(v.rows)-v.top) {
-		v.drawRow(c, head+y, &v.rows[v.top+y])
-	}
-	if len(v.rows) > v.height && v.height > 1 {
-		c.Draw(w-1, head+v.top*(v.height-1)/max(len(v.rows)-v.height, 1), 1, c.Glyphs().ScrollAt, term.Border)
-	}
-}
-
-func (v *CompareView) drawRow(c *term.Canvas, y int, r *pairRow) {
-	w, _ := c.Size()
-	l := &v.result.Lines[r.line]
-	wa, wb := v.widths()
-	if r.why {
-		c.PutMax(4, y, w-5, "("+l.Why+")", term.Note)
-	} else {
-		mark := r.mark
-		if mark == "≈" && c.ASCII() {
-			mark = "="
-		}
-		c.Put(0, y, mark, markRole(r.mark))
-		v.drawSide(c.Sub(2, 0, wa, y+1), y, l.A, l, r.a)
-		x := 2
-		if v.made.wide {
-			x += wa + 1
-			c.Draw(2+wa, y, 1, c.Glyphs().Vertical, term.Border)
-		}
-		v.drawSide(c.Sub(x, 0, wb, y+1), y, l.B, l, r.b)
-	}
-	if r.line == v.at {
-		c.Overlay(0, y, w-1, term.Peer)
-	}
-}
-
-func markRole(mark string) term.Role {
+// roleOfMark is how a mark looks.
+func roleOfMark(mark string) term.Role {
 	switch mark {
-	case "+":
+	case markAdded:
 		return term.Added
-	case "-":
+	case markRemoved:
 		return term.Removed
-	case "~":
+	case markChanged:
 		return term.Changed
 	default:
 		return term.Dim
 	}
 }
 
-func (v *CompareView) drawSide(c *term.Canvas, y int, spans []compare.Span, l *compare.Line, k chunk) {
-	if k.to < k.from {
-		return
+// roleOfDifference is how the pieces of a line look that differ.
+func roleOfDifference(l *compare.Line) term.Role {
+	switch {
+	case l.Change == compare.Added:
+		return term.Added
+	case l.Change == compare.Removed:
+		return term.Removed
+	case l.Meaning:
+		return term.Changed
+	default:
+		return term.Dim
 	}
-	s := sideOf(spans, l.Change, l.Meaning, v.made.ascii)
-	drawPart(c, 0, y, &s.textLine, k.from, min(k.to, len(s.text)), true)
-	if v.needle != "" {
-		overlayFound(c, 0, y, s.text, row{0, k.from, min(k.to, len(s.text))}, v.needle)
+}
+
+func clean(s string, ascii bool) string {
+	if ascii {
+		return text.CleanASCII(s)
+	}
+	return text.Clean(s)
+}
+
+// sideOf lays out a side: what differs looks so, the rest as its syntax wants.
+func sideOf(spans []compare.Span, l *compare.Line, ascii, syntax bool) side {
+	s := side{there: spans != nil, textLine: textLine{diag: -1}}
+	var b strings.Builder
+	for i := range spans {
+		b.WriteString(clean(spans[i].Text, ascii))
+		s.parts = append(s.parts, part{b.Len(), term.Normal})
+		if spans[i].Differs || l.Change == compare.Added || l.Change == compare.Removed {
+			s.parts[i].role = roleOfDifference(l)
+		}
+	}
+	s.text = b.String()
+	if syntax {
+		s.nameFirst(l.Section)
+	}
+	return s
+}
+
+// nameFirst gives the name at the beginning of a line its own role, where the name does not differ.
+func (s *side) nameFirst(section compare.Section) {
+	n, role := 0, term.HeaderName
+	switch {
+	case section == compare.Header:
+		n = strings.IndexByte(s.text, ':')
+	case section == compare.SDP && len(s.text) > 1 && s.text[1] == '=':
+		n, role = 1, term.BodyName
+	}
+	if n > 0 && s.parts[0].role == term.Normal {
+		s.parts = append([]part{{min(n, s.parts[0].end), role}}, s.parts...)
 	}
 }

@@ -1,12 +1,16 @@
 // Package message shows messages on the screen: the pane beside a ladder, one message on the whole screen, and two that
-// are compared. What a message says is render/text's and correlate/compare's; this package breaks it into rows, scrolls
-// and searches. It reads texts through term.Data only.
+// are compared.
+//
+// What a message says is render/text's and correlate/compare's; this package breaks it into rows, scrolls and searches.
+// It reads texts through term.Data only, and draws the rows in sight only.
+//
+//	raw ─▶ layOut: lines, clean and with roles ─▶ rowsOf: rows of the pane's width ─▶ Draw: those in sight
+//	       once a message and view                once a width                        each time
 package message
 
 import (
 	"bytes"
-	"fmt"
-	"strings"
+	"sort"
 
 	"sipscope/decode/sip"
 	"sipscope/render/text"
@@ -21,78 +25,183 @@ type Pane struct {
 	msg  *sip.Message // nil when raw is no SIP
 	gone bool
 
-	made struct { // what lines and rows were made for
-		parsed, wrap, ascii bool
-		w                   int
-	}
-	lines  []textLine
-	rows   []row
-	top    int // first row shown
-	left   int // cells scrolled to the right, without wrapping
-	height int
+	ascii    bool // of the canvas
+	lines    []textLine
+	linesFor struct{ parsed, ascii bool }
+	widest   int            // cells of the widest line, -1 when not known
+	marks    map[int][]mark // by line: those of the raw view that were looked at
+	rows     []row          // nil until the next Draw
+	rowsFor  frame
 
-	needle string // in lower case
-	hit    int    // line of the search, -1 for none
-	diag   int    // index of the departure under its cursor, -1 for none
+	top    int // first row in sight
+	left   int // cells scrolled out of sight, without wrapping
+	height int // rows in sight
+	want   target
+
+	finder
+	order []int // indices of the message's diags, by their place
+	diag  int   // index in order of the departure under its cursor, -1 for none
+}
+
+// place is a byte of a line's text.
+type place struct{ line, at int }
+
+// target is a place that the next Draw brings into sight, as the first row when atTop is set.
+type target struct {
+	place
+	set, atTop bool
 }
 
 // NewPane makes an empty pane that follows the settings.
-func NewPane(s *term.Settings) *Pane { return &Pane{s: s, hit: -1, diag: -1} }
+func NewPane(s *term.Settings) *Pane {
+	return &Pane{s: s, ascii: s.ASCII, diag: -1, finder: finder{hit: nowhere}}
+}
 
-// Show takes a message and the line that says where it comes from. A nil raw says that its text is gone. The same message
-// again keeps its place.
+// Show takes a message and the line above it; without one the text begins at the top. A nil raw says that its text is
+// gone. The same message again keeps its place.
 func (p *Pane) Show(raw []byte, head string) {
 	p.head = head
 	if raw != nil && bytes.Equal(raw, p.raw) && !p.gone {
 		return
 	}
 	p.raw, p.gone = bytes.Clone(raw), raw == nil
-	p.top, p.left, p.hit, p.diag = 0, 0, -1, -1
-	p.lines, p.rows, p.msg = nil, nil, nil
+	p.top, p.left, p.diag, p.want = 0, 0, -1, target{}
+	p.finder = finder{needle: p.needle, hit: nowhere}
+	p.lines, p.rows, p.marks, p.msg, p.order = nil, nil, nil, nil, nil
 	var m sip.Message
 	if raw != nil && sip.Parse(p.raw, &m) == nil {
 		p.msg = &m
+		for i := range m.Diags {
+			p.order = append(p.order, i)
+		}
+		sort.SliceStable(p.order, func(i, j int) bool {
+			return m.Diags[p.order[i]].Span.Off < m.Diags[p.order[j]].Span.Off
+		})
 	}
 }
 
 // Text is the message as it was on the wire.
 func (p *Pane) Text() string { return string(p.raw) }
 
-// layout makes the lines and rows that a canvas of this width needs, when something changed.
-func (p *Pane) layout(w int, ascii bool) {
-	m := p.made
-	m.parsed, m.wrap, m.ascii, m.w = p.s.Parsed, p.s.Wrap, ascii, w
-	if p.lines != nil && m == p.made {
+// parsed reports whether the parsed view is shown.
+func (p *Pane) parsed() bool { return p.s.Parsed && p.msg != nil }
+
+// prepare lays out the lines when the message or the view of it has changed. What is at the top stays there.
+func (p *Pane) prepare() {
+	parsed := p.parsed()
+	if p.lines != nil && p.linesFor.parsed == parsed && p.linesFor.ascii == p.ascii {
 		return
 	}
-	place := p.place()
-	if p.lines == nil || m.parsed != p.made.parsed || m.ascii != p.made.ascii {
-		p.lines = layOut(p.raw, p.msg, p.s.Parsed, ascii)
-		p.hit = -1
+	again, off := p.lines != nil, p.offset(p.topPlace())
+	found := p.hit != nowhere
+	hit := p.offset(p.hit)
+	m := p.msg
+	if !parsed {
+		m = nil
 	}
-	p.made = m
-	p.rows = rowsOf(p.lines, w, p.s.Wrap)
-	p.toOffset(place)
+	p.lines = layOut(p.raw, m, p.ascii)
+	p.linesFor.parsed, p.linesFor.ascii = parsed, p.ascii
+	p.marks, p.rows, p.widest = nil, nil, -1
+	p.hit = nowhere
+	if again {
+		if found {
+			p.hit = find(p.lines, p.needle, p.placeOf(hit), false)
+		}
+		p.origin = p.placeOf(off)
+		p.want = target{place: p.origin, set: true, atTop: true}
+	}
 }
 
-// place is the offset in the raw text of what stands at the top.
-func (p *Pane) place() int {
-	if p.top >= len(p.rows) || p.rows[p.top].line >= len(p.lines) {
+// layout makes the rows of w cells, when something has changed, and scrolls to what is wanted.
+func (p *Pane) layout(w int) {
+	p.prepare()
+	f := frame{w: w, wrap: p.s.Wrap, words: p.linesFor.parsed}
+	if !f.wrap {
+		if p.widest < 0 {
+			p.widest = widest(p.lines)
+		}
+		p.left = max(0, min(p.left, p.widest-w))
+		f.left = p.left
+	}
+	if p.rows == nil || f != p.rowsFor {
+		if p.rows != nil && !p.want.set {
+			p.want = target{place: p.topPlace(), set: true, atTop: true}
+		}
+		p.rows, p.rowsFor = rowsOf(p.lines, f), f
+	}
+	p.settle()
+	p.clamp()
+}
+
+// settle scrolls to what is wanted.
+func (p *Pane) settle() {
+	if !p.want.set || p.rows == nil {
+		return
+	}
+	p.want.set = false
+	at := p.rowAt(p.want.place)
+	switch {
+	case p.want.atTop:
+		p.top = at
+	case at < p.top || at >= p.top+p.height:
+		p.top = at - p.height/3
+	}
+	p.clamp()
+}
+
+// clamp keeps the last row at the bottom.
+func (p *Pane) clamp() { p.top = max(0, min(p.top, len(p.rows)-max(p.height, 1))) }
+
+// rowAt gives the row that shows a place.
+func (p *Pane) rowAt(at place) int {
+	i := sort.Search(len(p.rows), func(i int) bool {
+		r := &p.rows[i]
+		return r.line > at.line || r.line == at.line && (r.to > at.at || !p.rowsFor.wrap)
+	})
+	if i > 0 && (i == len(p.rows) || p.rows[i].line > at.line) {
+		i-- // behind the end of its line
+	}
+	return i
+}
+
+// topPlace is what stands at the top.
+func (p *Pane) topPlace() place {
+	switch {
+	case p.want.set && p.want.atTop:
+		return p.want.place
+	case p.top >= len(p.rows):
+		return place{}
+	case !p.rowsFor.wrap:
+		return place{p.rows[p.top].line, 0}
+	}
+	return place{p.rows[p.top].line, p.rows[p.top].from}
+}
+
+// offset is where in the raw text a place is, about.
+func (p *Pane) offset(at place) int {
+	if at.line < 0 || at.line >= len(p.lines) {
 		return 0
 	}
-	return p.lines[p.rows[p.top].line].off
+	l := &p.lines[at.line]
+	if p.linesFor.parsed {
+		return l.off
+	}
+	return l.off + min(at.at, max(l.len-1, 0))
 }
 
-func (p *Pane) toOffset(off int) {
-	if off == 0 {
-		return
-	}
-	for i := range p.rows {
-		if l := &p.lines[p.rows[i].line]; l.off+l.len > off {
-			p.top = i
-			return
+// placeOf is where a byte of the raw text is shown.
+func (p *Pane) placeOf(off int) place {
+	for i := range p.lines {
+		l := &p.lines[i]
+		if l.diag >= 0 || l.off+l.len <= off {
+			continue
 		}
+		if p.linesFor.parsed {
+			return place{i, 0}
+		}
+		return place{i, max(off-l.off, 0)}
 	}
+	return place{}
 }
 
 // Draw draws the head and the rows in sight.
@@ -101,176 +210,71 @@ func (p *Pane) Draw(c *term.Canvas) {
 	if h < 1 || w < 1 {
 		return
 	}
-	c.PutMax(0, 0, w, p.head, term.Head)
+	y := 0
+	if p.head != "" {
+		c.PutMax(0, 0, w, p.head, term.Head)
+		y = 1
+	}
 	if p.gone {
-		c.PutMax(0, 1, w, "the text of this message is no longer there", term.Warning)
+		c.PutMax(0, y, w, "the text of this message is no longer there", term.Warning)
 		return
 	}
+	p.ascii = c.ASCII()
+	p.prepare()
 	foot := p.foot()
-	p.height = max(h-1, 0)
-	if foot != "" {
-		p.height = max(p.height-1, 0)
-	}
-	p.layout(max(w-1, 1), c.ASCII())
-	p.Scroll(0)
-	for y := 1; y <= p.height && p.top+y-1 < len(p.rows); y++ {
-		p.drawRow(c.Sub(0, 0, w-1, h), y, p.rows[p.top+y-1])
-	}
-	if len(p.rows) > p.height && p.height > 1 {
-		c.Draw(w-1, 1+p.top*(p.height-1)/max(len(p.rows)-p.height, 1), 1, c.Glyphs().ScrollAt, term.Border)
-	}
-	if foot != "" {
+	p.height = h - y
+	if foot != "" && p.height > 1 {
+		p.height--
 		c.PutMax(0, h-1, w, foot, term.Diag)
 	}
+	p.layout(max(w-1, 1))
+	body := c.Sub(0, y, max(w-1, 1), p.height)
+	for i := range min(p.height, len(p.rows)-p.top) {
+		p.drawRow(body, i, &p.rows[p.top+i])
+	}
+	drawScroll(c, y, p.height, p.top, len(p.rows))
 }
 
-func (p *Pane) drawRow(c *term.Canvas, y int, r row) {
+func (p *Pane) drawRow(c *term.Canvas, y int, r *row) {
 	w, _ := c.Size()
 	l := &p.lines[r.line]
-	drawPart(c, -p.left, y, l, r.from, r.to, p.s.Syntax)
-	if !p.s.Parsed {
-		p.drawDiags(c, y, l, r)
+	drawText(c, r.x, y, l, r.from, r.to, p.s.Syntax)
+	for _, m := range p.marksOf(r.line) {
+		if from, to := max(m.from, r.from), min(m.to, r.to); from < to {
+			c.Overlay(r.x+text.Width(l.text[r.from:from]), y, text.Width(l.text[from:to]), term.Diag)
+		}
+	}
+	switch {
+	case p.diagOn(r.line):
+		c.Overlay(0, y, w, term.Cursor)
+	case p.hit.line == r.line && p.hit.at >= r.from && p.hit.at < max(r.to, r.from+1):
+		c.Overlay(0, y, w, term.Peer)
 	}
 	if p.needle != "" {
-		overlayFound(c, -p.left, y, l.text, r, p.needle)
-		if r.line == p.hit {
-			c.Overlay(0, y, w, term.Peer)
-		}
+		drawFound(c, r.x, y, l.text, r, p.needle)
 	}
-	if p.diag >= 0 && l.diag == p.diag {
-		c.Overlay(0, y, w, term.Cursor)
+	if !p.s.Wrap {
+		drawCuts(c, y, w, l.text, r)
 	}
 }
 
-// drawDiags marks the places of a raw line that depart from the grammar.
-func (p *Pane) drawDiags(c *term.Canvas, y int, l *textLine, r row) {
-	if p.msg == nil {
-		return
-	}
-	for i := range p.msg.Diags {
-		s := p.msg.Diags[i].Span
-		from, to := int(s.Off), int(s.Off+s.Len)
-		if to <= l.off || from >= l.off+l.len {
-			continue
-		}
-		from, to = p.cleanOffset(l, from), p.cleanOffset(l, to)
-		if from, to = max(from, r.from), min(to, r.to); from >= to {
-			continue
-		}
-		role := term.Diag
-		if i == p.diag {
-			c.Overlay(0, y, 1<<12, term.Peer)
-		}
-		c.Overlay(text.Width(l.text[r.from:from])-p.left, y, text.Width(l.text[from:to]), role)
-	}
-}
-
-// cleanOffset is where the raw byte at off stands in a line's clean text.
-func (p *Pane) cleanOffset(l *textLine, off int) int {
-	off = min(max(off, l.off), l.off+l.len)
-	raw := string(p.raw[l.off:off])
-	clean := text.Clean(raw)
-	if p.made.ascii {
-		clean = text.CleanASCII(raw)
-	}
-	return min(len(clean), len(l.text))
-}
-
-// foot explains the departure under the cursor.
-func (p *Pane) foot() string {
-	if p.diag < 0 || p.msg == nil || p.diag >= len(p.msg.Diags) || p.s.Parsed {
-		return ""
-	}
-	d := p.msg.Diags[p.diag].Code
-	return fmt.Sprintf("%s: %s (%s)", d, d.Text(), d.Section())
-}
-
-// Scroll moves by rows.
+// Scroll moves by rows, down or (negative) up.
 func (p *Pane) Scroll(rows int) {
-	p.top = max(0, min(p.top+rows, len(p.rows)-max(p.height, 1)))
-}
-
-// Sideways moves by cells, when lines are not wrapped.
-func (p *Pane) Sideways(cells int) {
-	if p.s.Wrap {
-		p.left = 0
+	p.settle()
+	if rows == 0 {
 		return
 	}
-	p.left = max(0, min(p.left+cells, maxBytes))
+	p.want.set = false
+	p.top = max(p.top+rows, 0)
+	if p.rows != nil || p.gone {
+		p.clamp()
+	}
+	p.moved = true
 }
 
-// Search marks a text wherever it is, whatever the case of its ASCII letters, and brings the next place into sight. It
-// reports whether there is one. An empty text ends the search.
-func (p *Pane) Search(needle string, next, backwards bool) bool {
-	p.needle = term.Lower(needle)
-	if needle == "" || p.gone {
-		p.hit = -1
-		return false
+// Sideways moves by cells to the right or (negative) to the left, when lines are not wrapped.
+func (p *Pane) Sideways(cells int) {
+	if !p.s.Wrap {
+		p.left = max(0, min(p.left+cells, maxBytes))
 	}
-	if p.lines == nil {
-		p.layout(max(p.made.w, 1), p.made.ascii)
-	}
-	from, step := p.hit, 1
-	if p.hit < 0 {
-		if from = 0; p.top < len(p.rows) {
-			from = p.rows[p.top].line
-		}
-	} else if next {
-		if from++; backwards {
-			from -= 2
-		}
-	}
-	if backwards {
-		step = -1
-	}
-	for i := from; i >= 0 && i < len(p.lines); i += step {
-		if strings.Contains(term.Lower(p.lines[i].text), p.needle) {
-			p.hit = i
-			p.reveal(i)
-			return true
-		}
-	}
-	return false
-}
-
-// End searches from the end: for a search that goes backwards into a message.
-func (p *Pane) End() { p.hit = len(p.lines) }
-
-// reveal brings a line into sight.
-func (p *Pane) reveal(line int) {
-	for i := range p.rows {
-		if p.rows[i].line == line {
-			if i < p.top || i >= p.top+p.height {
-				p.top = i
-				p.Scroll(-p.height / 3)
-			}
-			return
-		}
-	}
-}
-
-// NextDiag goes to the next departure from the grammar, or back to the previous one. It reports false when there is none.
-func (p *Pane) NextDiag(back bool) bool {
-	if p.msg == nil {
-		return false
-	}
-	at := p.diag + 1
-	if back {
-		if at = p.diag - 1; p.diag < 0 {
-			at = len(p.msg.Diags) - 1
-		}
-	}
-	if at < 0 || at >= len(p.msg.Diags) {
-		return false
-	}
-	p.diag = at
-	off := int(p.msg.Diags[at].Span.Off)
-	for i := range p.lines {
-		l := &p.lines[i]
-		if p.s.Parsed && l.diag == at || !p.s.Parsed && off < l.off+max(l.len, 1) && off >= l.off {
-			p.reveal(i)
-			break
-		}
-	}
-	return true
 }

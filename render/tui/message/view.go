@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sipscope/correlate"
-	"sipscope/decode"
 	"sipscope/render/text"
 	"sipscope/render/tui/keymap"
 	"sipscope/render/tui/term"
@@ -21,8 +20,7 @@ type View struct {
 	at       int
 	pane     *Pane
 	selected int // message chosen for a comparison, -1 for none
-	needle   string
-	seeking  bool // a search in the other messages is under way
+	seeker
 }
 
 // NewView shows a message of a call, by index.
@@ -34,76 +32,120 @@ func NewView(h term.Host, call *correlate.Call, message int) *View {
 
 var _ term.View = (*View)(nil)
 
-// show goes to a message.
+// show goes to a message, or to the nearest one that exists.
 func (v *View) show(i int) {
 	if len(v.call.Messages) == 0 {
-		v.pane.Show(nil, "a call without messages")
+		v.pane.Show(nil, "")
 		return
 	}
 	v.at = max(0, min(i, len(v.call.Messages)-1))
-	v.pane.Show(v.h.Data().Text(v.call, v.at), Head(v.call, v.at))
+	v.pane.Show(textOfRef(v.h.Data(), v.call, v.at), "")
 }
 
-// Head is the line above a message: frame, way, transport, time, and what befell it.
-func Head(call *correlate.Call, i int) string {
-	m := &call.Messages[i]
-	parts := []string{
-		fmt.Sprintf("frame %d", m.Seq), fmt.Sprintf("%s → %s %s", m.Src, m.Dst, m.Transport),
-		time.Unix(0, m.Time).UTC().Format("15:04:05.000000"),
+// next goes to the next message, or to the previous one. A call that goes on is looked at again when its last known
+// message was reached.
+func (v *View) next(step int) {
+	v.halt()
+	at := v.at + step
+	if at >= len(v.call.Messages) {
+		v.refresh()
 	}
-	if m.Copy > 1 {
-		parts = append(parts, fmt.Sprintf("copy %d on its path", m.Copy))
+	switch {
+	case at < 0:
+		v.h.Say("this is the first message of the call")
+	case at >= len(v.call.Messages):
+		v.h.Say("this is the last message of the call")
+	default:
+		v.show(at)
 	}
-	if m.Repeats >= 0 && m.Repeats < len(call.Messages) {
-		what := "sent again"
-		if m.Flags&decode.TapDuplicate != 0 {
-			what = "seen twice"
-		}
-		parts = append(parts, fmt.Sprintf("%s, first in frame %d", what, call.Messages[m.Repeats].Seq))
+	v.moved = true
+}
+
+// refresh looks whether the call has more messages by now. A call only ever gets messages at its end.
+func (v *View) refresh() {
+	b := v.h.Data().Board
+	if b == nil {
+		return
 	}
-	for _, f := range []struct {
-		flag decode.Flags
-		name string
-	}{{decode.Reassembled, "out of several frames"}, {decode.Truncated, "not whole"}, {decode.AfterGap, "after a hole in the stream"}} {
-		if m.Flags&f.flag != 0 {
-			parts = append(parts, f.name)
-		}
+	now, ok := b.Call(v.call.Num)
+	if ok && now.CallID == v.call.CallID && len(now.Messages) > len(v.call.Messages) {
+		v.call = &now
 	}
-	return strings.Join(parts, " · ")
 }
 
 // Scope implements term.View.
 func (v *View) Scope() keymap.Scope { return keymap.Message }
 
+func (v *View) ascii() bool { return v.h.Settings().ASCII }
+
 // Title implements term.View.
 func (v *View) Title() string {
-	return fmt.Sprintf("call %d · message %d of %d · %s", v.call.Num, v.at+1, len(v.call.Messages), v.call.CallID)
+	sep := jointsOf(v.ascii()).sep
+	if len(v.call.Messages) == 0 {
+		return fmt.Sprintf("call %d%sno messages%s%s", v.call.Num, sep, sep, v.call.CallID)
+	}
+	return fmt.Sprintf("call %d%smessage %d of %d%s%s", v.call.Num, sep, v.at+1, len(v.call.Messages), sep, v.call.CallID)
 }
 
 // Status implements term.View.
 func (v *View) Status() string {
 	var parts []string
-	if v.pane.msg != nil {
-		if n := len(v.pane.msg.Diags); n == 1 {
-			parts = append(parts, "1 departure from the grammar (e)")
-		} else if n > 1 {
-			parts = append(parts, fmt.Sprintf("%d departures from the grammar (e)", n))
-		}
-	}
 	if v.selected >= 0 {
 		parts = append(parts, fmt.Sprintf("message %d selected: Space on another one compares", v.selected+1))
 	}
-	if v.seeking {
+	if v.seeking() {
 		parts = append(parts, "searching the other messages")
 	}
-	if n := len(v.pane.raw); n > 0 {
-		parts = append(parts, fmt.Sprintf("%d bytes", n))
+	if n := len(v.pane.order); n > 0 {
+		parts = append(parts, plural(n, "departure")+" from the grammar (e)")
 	}
-	return strings.Join(parts, " · ")
+	if n := len(v.pane.raw); n > 0 {
+		parts = append(parts, plural(n, "byte"))
+	}
+	if v.h.Settings().Parsed && v.pane.msg == nil && !v.pane.gone {
+		parts = append(parts, "no SIP: shown as it is")
+	}
+	return strings.Join(parts, jointsOf(v.ascii()).sep)
 }
 
-// Draw implements term.View.
-func (v *View) Draw(c *term.Canvas) { v.pane.Draw(c) }
+// headShare is which part of the height the head may take.
+const headShare = 6
+
+// Draw implements term.View: what message this is, in as many lines as that needs and there is room for, then its text.
+func (v *View) Draw(c *term.Canvas) {
+	w, h := c.Size()
+	if len(v.call.Messages) == 0 {
+		c.PutMax(0, 0, w, "a call without messages", term.Warning)
+		return
+	}
+	sep := c.Glyphs().Sep
+	parts := append([]string{fmt.Sprintf("message %d of %d", v.at+1, len(v.call.Messages))}, heads(v.call, v.at, c.ASCII())...)
+	if v.at == v.selected {
+		parts[0] = c.Glyphs().Check + " " + parts[0]
+	}
+	y := 0
+	for len(parts) > 0 {
+		n := len(parts)
+		if y+1 < h/headShare {
+			n = whole(parts, sep, w)
+		}
+		c.PutMax(0, y, w, strings.Join(parts[:n], sep), term.Head)
+		parts = parts[n:]
+		y++
+	}
+	v.pane.Draw(c.Sub(0, y, w, h-y))
+}
+
+// whole gives how many parts fit into w cells, at least one.
+func whole(parts []string, sep string, w int) int {
+	cells := text.Width(parts[0])
+	for i := 1; i < len(parts); i++ {
+		if cells += text.Width(sep) + text.Width(parts[i]); cells > w {
+			return i
+		}
+	}
+	return len(parts)
+}
 
 // Tick implements term.View.
 func (v *View) Tick(time.Time) bool { return false }
@@ -113,9 +155,9 @@ func (v *View) Do(a keymap.Action) bool {
 	s := v.h.Settings()
 	switch a {
 	case keymap.NextMessage:
-		v.show(v.at + 1)
+		v.next(1)
 	case keymap.PrevMessage:
-		v.show(v.at - 1)
+		v.next(-1)
 	case keymap.Parsed:
 		s.Parsed = !s.Parsed
 	case keymap.Wrap:
@@ -123,13 +165,11 @@ func (v *View) Do(a keymap.Action) bool {
 	case keymap.Syntax:
 		s.Syntax = !s.Syntax
 	case keymap.NextDiag, keymap.PrevDiag:
-		if !v.pane.NextDiag(a == keymap.PrevDiag) {
-			v.h.Say("no further departure from the grammar in this message")
-		}
+		v.nextDiag(a == keymap.PrevDiag)
 	case keymap.Select:
 		v.choose()
 	case keymap.Copy:
-		v.h.Copy(v.pane.Text(), "the message")
+		v.copy()
 	case keymap.CopyAll:
 		v.copyAll()
 	default:
@@ -139,34 +179,68 @@ func (v *View) Do(a keymap.Action) bool {
 	return true
 }
 
+// sideways is how many cells Left and Right scroll.
+const sideways = 8
+
 // move scrolls.
 func (v *View) move(a keymap.Action) bool {
 	p := v.pane
-	page := max(p.height-1, 1)
+	switch a {
+	case keymap.Left:
+		p.Sideways(-sideways)
+	case keymap.Right:
+		p.Sideways(sideways)
+	default:
+		rows, ok := scrollBy(a, p.height, len(p.rows))
+		if !ok {
+			return false
+		}
+		p.Scroll(rows)
+	}
+	v.moved = true
+	v.h.Redraw()
+	return true
+}
+
+// scrollBy says by how many rows an action scrolls.
+func scrollBy(a keymap.Action, height, rows int) (by int, ok bool) {
+	page := max(height-1, 1) // a row stays in sight
 	switch a {
 	case keymap.Up:
-		p.Scroll(-1)
+		return -1, true
 	case keymap.Down:
-		p.Scroll(1)
+		return 1, true
 	case keymap.PageUp:
-		p.Scroll(-page)
+		return -page, true
 	case keymap.PageDown:
-		p.Scroll(page)
+		return page, true
 	case keymap.HalfUp:
-		p.Scroll(-page / 2)
+		return -max(page/2, 1), true
 	case keymap.HalfDown:
-		p.Scroll(page / 2)
+		return max(page/2, 1), true
 	case keymap.Top:
-		p.Scroll(-len(p.rows))
+		return -rows, true
 	case keymap.Bottom:
-		p.Scroll(len(p.rows))
-	case keymap.Left:
-		p.Sideways(-8)
-	case keymap.Right:
-		p.Sideways(8)
+		return rows, true
+	default:
+		return 0, false
+	}
+}
+
+// wheelRows is how many rows a turn of the wheel scrolls.
+const wheelRows = 3
+
+// Mouse implements term.View.
+func (v *View) Mouse(m term.Mouse) bool {
+	switch m.Kind {
+	case term.WheelUp:
+		v.pane.Scroll(-wheelRows)
+	case term.WheelDown:
+		v.pane.Scroll(wheelRows)
 	default:
 		return false
 	}
+	v.moved = true
 	v.h.Redraw()
 	return true
 }
@@ -185,12 +259,20 @@ func (v *View) choose() {
 	}
 }
 
-// maxCopy bounds what is gathered for the clipboard.
-const maxCopy = 1 << 20
+func (v *View) copy() {
+	if v.pane.gone {
+		v.h.Say("the text of this message is no longer there")
+		return
+	}
+	v.h.Copy(v.pane.Text(), "the message")
+}
+
+// maxCopy bounds what is gathered for the clipboard; Host.Copy says when something is too much.
+const maxCopy = 2 << 20
 
 // copyAll copies the messages of the call, each under its head. Reading them goes to another goroutine.
 func (v *View) copyAll() {
-	data, call := v.h.Data(), v.call
+	data, call, ascii := v.h.Data(), v.call, v.ascii()
 	v.h.Go(func(ctx context.Context) func() {
 		var b strings.Builder
 		for i := range call.Messages {
@@ -198,74 +280,23 @@ func (v *View) copyAll() {
 				return nil
 			}
 			if b.Len() > maxCopy {
-				break // Copy says that it is too much
+				break
 			}
-			fmt.Fprintf(&b, "-- %s\n%s\n", Head(call, i), bytes.TrimRight(data.Text(call, i), "\r\n"))
-		}
-		return func() { v.h.Copy(b.String(), fmt.Sprintf("%d messages", len(call.Messages))) }
-	})
-}
-
-// Mouse implements term.View.
-func (v *View) Mouse(m term.Mouse) bool {
-	switch m.Kind {
-	case term.WheelUp:
-		v.pane.Scroll(-3)
-	case term.WheelDown:
-		v.pane.Scroll(3)
-	default:
-		return false
-	}
-	v.h.Redraw()
-	return true
-}
-
-// Search implements term.View: in this message first, then in those after it, round the end of the call.
-func (v *View) Search(needle string, next, backwards bool) {
-	v.needle = needle
-	if v.pane.Search(needle, next, backwards) || needle == "" {
-		v.h.Redraw()
-		return
-	}
-	v.seeking = true
-	data, call, from, step := v.h.Data(), v.call, v.at, 1
-	if backwards {
-		step = -1
-	}
-	low := []byte(term.Lower(needle))
-	v.h.Go(func(ctx context.Context) func() {
-		found, n := -1, len(call.Messages)
-		for i := 1; i <= n && found < 0 && ctx.Err() == nil; i++ {
-			at := ((from+i*step)%n + n) % n
-			if bytes.Contains(bytes.ToLower(data.Text(call, at)), low) {
-				found = at
+			raw := textOfRef(data, call, i)
+			if raw == nil {
+				raw = []byte("(the text of this message is no longer there)")
 			}
+			fmt.Fprintf(&b, "-- %s\n%s\n\n", Head(call, i, ascii), bytes.TrimRight(raw, "\r\n"))
 		}
-		return func() { v.seekEnded(needle, found, backwards) }
+		return func() { v.h.Copy(b.String(), plural(len(call.Messages), "message")) }
 	})
-}
-
-func (v *View) seekEnded(needle string, found int, backwards bool) {
-	v.seeking = false
-	if v.needle != needle {
-		return // something else is searched for by now
-	}
-	if found < 0 {
-		v.h.Say(fmt.Sprintf("%q is in no message of this call", text.Clean(needle)))
-		return
-	}
-	v.show(found)
-	v.pane.hit = -1
-	v.pane.layout(max(v.pane.made.w, 1), v.pane.made.ascii)
-	if backwards {
-		v.pane.End()
-	}
-	v.pane.Search(needle, backwards, backwards)
-	v.h.Redraw()
 }
 
 // Saving implements term.View.
 func (v *View) Saving() term.Selection {
+	if len(v.call.Messages) == 0 {
+		return term.Selection{}
+	}
 	num, at := v.call.Num, v.at
 	calls := func() []uint32 { return []uint32{num} }
 	return term.Selection{Choices: []term.Choice{
