@@ -16,7 +16,9 @@ import (
 
 // Do implements term.View.
 func (v *View) Do(a keymap.Action) bool {
-	if !v.moving(a) && !v.choosing(a) && !v.arranging(a) {
+	if v.moving(a) {
+		v.strayed = true
+	} else if !v.choosing(a) && !v.arranging(a) {
 		return false
 	}
 	v.h.Redraw()
@@ -63,10 +65,10 @@ func (v *View) choosing(a keymap.Action) bool {
 		}
 	case keymap.SelectAll:
 		for i := range v.list.len() {
-			v.selected[v.list.at(i)] = true
+			v.selected.set(v.list.at(i), true)
 		}
 	case keymap.SelectNone:
-		clear(v.selected)
+		v.selected = nil
 	case keymap.Open, keymap.Extended:
 		if nums := v.chosen(); len(nums) > 0 {
 			v.h.ShowCalls(nums, a == keymap.Extended)
@@ -78,7 +80,7 @@ func (v *View) choosing(a keymap.Action) bool {
 	case keymap.Stats:
 		v.h.ShowStats()
 	case keymap.Copy:
-		if s := v.row(v.at); s != nil {
+		for _, s := range v.copies.Summaries([]uint32{v.at}, nil) {
 			v.h.Copy(s.CallID, "the Call-ID")
 		}
 	case keymap.CopyAll:
@@ -90,11 +92,7 @@ func (v *View) choosing(a keymap.Action) bool {
 }
 
 func (v *View) toggle(num uint32) {
-	if v.selected[num] {
-		delete(v.selected, num)
-	} else {
-		v.selected[num] = true
-	}
+	v.selected.set(num, !v.selected.has(num))
 }
 
 // arranging changes what the list shows.
@@ -122,21 +120,43 @@ func (v *View) arranging(a keymap.Action) bool {
 	case keymap.Pause:
 		v.pause()
 	case keymap.Clear:
-		v.h.Confirm("Take all calls off the list?", func() {
-			v.list.clear()
-			clear(v.selected)
-			v.refresh()
-		})
+		v.clear()
 	case keymap.KeepFiltered:
-		if v.list.filtered() {
-			v.list.keep()
-			s.CallsOnly, s.Methods = false, nil
-			v.refresh()
-		}
+		v.keep()
 	default:
 		return false
 	}
 	return true
+}
+
+// clear takes all calls off the list: at once in a live capture, where more come.
+func (v *View) clear() {
+	off := func() {
+		v.list.clear()
+		v.selected = nil
+		v.refresh()
+	}
+	if v.h.Data().Live {
+		off()
+		return
+	}
+	v.h.Confirm("Take all calls off the list?", off)
+}
+
+// keep takes what the filter hides off the list, and off the selection.
+func (v *View) keep() {
+	switch {
+	case !v.list.filtered():
+		v.h.Say("no filter hides a call")
+	case !v.list.keep():
+		v.h.Say("the filter is still at work")
+	default:
+		s := v.settings()
+		s.CallsOnly, s.Methods = false, nil
+		gone := slices.Clone(v.selected)
+		gone.each(func(num uint32) { v.selected.set(num, v.list.inBase(num)) })
+		v.refresh()
+	}
 }
 
 // refresh looks at the settings at once, also when the list stands still.
@@ -285,7 +305,8 @@ const maxCopied = 10_000
 func (v *View) copyTable() {
 	nums := v.list.numbers()
 	nums = nums[:min(len(nums), maxCopied)]
-	cols, board := v.still(), v.board
+	cols, values := v.still()
+	copies, data, headers := v.copies, v.h.Data(), v.texts.headers
 	v.h.Go(func(ctx context.Context) func() {
 		var b strings.Builder
 		for i := range cols {
@@ -297,7 +318,10 @@ func (v *View) copyTable() {
 			if ctx.Err() != nil {
 				return nil
 			}
-			buf = board.Summaries(chunk, buf[:0])
+			buf = copies.Summaries(chunk, buf[:0])
+			if len(headers) > 0 {
+				maps.Copy(values, readHeaders(ctx, data, chunk, headers))
+			}
 			for j := range buf {
 				for i := range cols {
 					b.WriteString(map[bool]string{false: "", true: "\t"}[i > 0] + text.Clean(cols[i].Cell(&buf[j])))
@@ -311,6 +335,7 @@ func (v *View) copyTable() {
 
 // Mouse implements term.View.
 func (v *View) Mouse(m term.Mouse) bool {
+	v.strayed = true
 	switch m.Kind {
 	case term.WheelUp:
 		v.move(v.cursor - 3)

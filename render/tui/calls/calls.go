@@ -12,7 +12,6 @@ package calls
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,10 +26,11 @@ import (
 
 // View is the call list. All its methods run on the UI's goroutine.
 type View struct {
-	h     term.Host
-	board *correlate.Board
-	list  list
-	texts texts
+	h      term.Host
+	board  *correlate.Board
+	copies copier // the board
+	list   list
+	texts  texts
 
 	cols     []columns.Column // that the rows show
 	colNames []string         // what they were made of
@@ -42,23 +42,32 @@ type View struct {
 	top, cursor int    // rows
 	at          uint32 // number of the call under the cursor, 0 for none
 	height      int    // rows in sight
-	selected    map[uint32]bool
+	selected    bitset
 	rows        []correlate.Summary // of the rows in sight, as last fetched
 	nums        []uint32
 
-	paused  bool
-	totals  correlate.Totals
-	lastRev uint64 // messages at the last tick, to see whether anything changed
+	paused bool
+	totals correlate.Totals
+	last   read // at the last tick
 
 	needle    string // in lower case; "" for no search
 	from      int    // row where the search began
+	strayed   bool   // the user has moved since: the next search begins at the cursor
 	searching bool
+	search    stopper
 	searches  int // generation: results of an older one are dropped
+}
+
+// read is how far the reading is, to see whether anything changed.
+type read struct {
+	messages, packets uint64
+	done              bool
 }
 
 // New makes the list. q is the filter of the command line, whose headers and words the pipeline collects; nil for none.
 func New(h term.Host, q *query.Query) *View {
-	v := &View{h: h, board: h.Data().Board, selected: map[uint32]bool{}, drag: -1}
+	v := &View{h: h, board: h.Data().Board, drag: -1}
+	v.copies = v.board
 	v.list = newList(h, q)
 	v.texts = texts{h: h}
 	v.chooseColumns()
@@ -74,11 +83,13 @@ func (v *View) Scope() keymap.Scope { return keymap.List }
 // Tick implements term.View.
 func (v *View) Tick(now time.Time) bool {
 	if v.paused {
-		return false
+		return v.standing()
 	}
 	changed := v.list.tick(now, v.settings())
-	if v.totals = v.board.Totals(); v.totals.Messages != v.lastRev {
-		v.lastRev = v.totals.Messages
+	v.totals = v.board.Totals()
+	acct, _ := v.board.Accounting()
+	if r := (read{v.totals.Messages, acct.Packets, v.board.Done()}); r != v.last {
+		v.last = r
 		changed = true
 	}
 	if changed {
@@ -87,17 +98,32 @@ func (v *View) Tick(now time.Time) bool {
 	return changed
 }
 
+// standing is a tick of a list that stands still: only what the user has asked for since goes on, such as a sort.
+func (v *View) standing() bool {
+	v.list.goOn()
+	v.list.busy = v.list.progress()
+	if !v.list.moved {
+		return false
+	}
+	v.list.moved = false
+	v.settle()
+	return true
+}
+
 func (v *View) settings() *term.Settings { return v.h.Settings() }
 
 // settle keeps the cursor on its call when the order has changed, or on the newest one.
 func (v *View) settle() {
 	n := v.list.len()
+	if v.settings().Follow {
+		if to := v.list.index(v.list.newest()); to >= 0 {
+			v.cursor, v.at = to, v.list.at(to)
+			return
+		}
+	}
 	switch {
 	case n == 0:
 		v.cursor, v.at = 0, 0
-	case v.settings().Follow:
-		v.cursor = n - 1
-		v.at = v.list.at(v.cursor)
 	case v.cursor < n && v.list.at(v.cursor) == v.at:
 	case v.at != 0 && v.list.index(v.at) >= 0:
 		to := v.list.index(v.at)
@@ -133,7 +159,7 @@ func (v *View) Title() string {
 		parts = append(parts, fmt.Sprintf("%d undecodable", bad))
 	}
 	if n := acct.Streams.Gaps + acct.Streams.Datagrams; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d holes", n))
+		parts = append(parts, count(int(n), "hole")) //nolint:gosec // fits
 	}
 	return strings.Join(parts, " · ")
 }
@@ -165,7 +191,8 @@ func (v *View) Status() string {
 	} else {
 		add(n > 0, "%d of %s", min(v.cursor+1, n), count(n, "call"))
 	}
-	add(len(v.selected) > 0, "%d selected", len(v.selected))
+	marked := v.selected.len()
+	add(marked > 0, "%d selected", marked)
 	add(v.list.busy != "", "%s", v.list.busy)
 	add(v.searching, "searching")
 	add(v.settings().Follow, "FOLLOW")
@@ -191,7 +218,7 @@ func (v *View) fetch() {
 	if same && v.paused && len(v.rows) > 0 {
 		return
 	}
-	v.rows = v.board.Summaries(v.nums, v.rows[:0])
+	v.rows = v.copies.Summaries(v.nums, v.rows[:0])
 	v.texts.fill(v.rows)
 }
 
@@ -215,32 +242,29 @@ func (v *View) row(num uint32) *correlate.Summary {
 // chosen gives the selected calls in the order of the list, those that a filter hides after them, or the one under the
 // cursor.
 func (v *View) chosen() []uint32 {
-	if len(v.selected) == 0 {
+	marked := v.selected.len()
+	if marked == 0 {
 		if v.at == 0 {
 			return nil
 		}
 		return []uint32{v.at}
 	}
-	nums := make([]uint32, 0, len(v.selected))
-	shown := make(map[uint32]bool, len(v.selected))
+	nums := make([]uint32, 0, marked)
+	hidden := slices.Clone(v.selected)
 	for i := range v.list.len() {
-		if num := v.list.at(i); v.selected[num] {
+		if num := v.list.at(i); v.selected.has(num) {
 			nums = append(nums, num)
-			shown[num] = true
+			hidden.set(num, false)
 		}
 	}
-	for _, num := range slices.Sorted(maps.Keys(v.selected)) {
-		if !shown[num] {
-			nums = append(nums, num)
-		}
-	}
+	hidden.each(func(num uint32) { nums = append(nums, num) })
 	return nums
 }
 
 // Saving implements term.View.
 func (v *View) Saving() term.Selection {
 	var s term.Selection
-	if n := len(v.selected); n > 0 {
+	if n := v.selected.len(); n > 0 {
 		s.Choices = append(s.Choices, term.Choice{Label: count(n, "selected call"), Count: n, Calls: v.chosen})
 	} else if v.at != 0 {
 		num := v.at

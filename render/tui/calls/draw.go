@@ -46,6 +46,9 @@ func (v *View) columnsFor(width int) {
 			v.h.Fail(err)
 		}
 	}
+	if len(v.cols) == 0 { // all names of the configuration file are wrong
+		v.cols, _, _ = columns.Choose(columns.For(width))
+	}
 	v.texts.want(lazy)
 	v.widths = make([]int, len(v.cols))
 }
@@ -65,10 +68,11 @@ func (v *View) headerColumn(data *term.Data, header string, lazy *[]string) colu
 	return columns.Header(header, func(s *correlate.Summary) string { return v.texts.value(s.Num, at) })
 }
 
-// still gives the columns for another goroutine: what was read for them so far is copied.
-func (v *View) still() []columns.Column {
+// still gives the columns for another goroutine, with a copy of the values that were read for them so far.
+func (v *View) still() ([]columns.Column, map[uint32][]string) {
 	cols := slices.Clone(v.cols)
-	values := maps.Clone(v.texts.values)
+	values := make(map[uint32][]string, len(v.texts.values))
+	maps.Copy(values, v.texts.values)
 	for i := range cols {
 		header, ok := strings.CutPrefix(cols[i].Name, columns.HeaderPrefix)
 		if !ok {
@@ -83,7 +87,7 @@ func (v *View) still() []columns.Column {
 			}
 		}
 	}
-	return cols
+	return cols, values
 }
 
 // Draw implements term.View.
@@ -221,7 +225,7 @@ func (v *View) drawEmpty(c *term.Canvas) {
 func (v *View) drawRow(c *term.Canvas, y int, num uint32) {
 	w, _ := c.Size()
 	s := v.row(num)
-	if v.selected[num] {
+	if v.selected.has(num) {
 		c.Put(0, y, c.Glyphs().Check, term.Bold)
 	}
 	if s == nil {
@@ -231,7 +235,7 @@ func (v *View) drawRow(c *term.Canvas, y int, num uint32) {
 			v.drawCell(c, y, h, v.cols[h.col].Cell(s))
 		}
 	}
-	if v.selected[num] {
+	if v.selected.has(num) {
 		c.Overlay(0, y, w, term.Marked)
 	}
 	if num == v.at {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"sipscope/correlate"
 	"sipscope/correlate/query"
@@ -31,6 +32,8 @@ func (v *View) askFilter() {
 		}
 		if was != nil && q != nil && q.String() == was.String() {
 			q = was
+		} else {
+			v.list.bind(q)
 		}
 		v.setFilter(q)
 		return nil
@@ -95,8 +98,9 @@ func (v *View) values(field string) []string {
 // Search implements term.View. It goes through the list on another goroutine, a chunk at a time.
 func (v *View) Search(needle string, next, backwards bool) {
 	v.searches++
-	if v.needle == "" {
-		v.from = v.cursor
+	stopped := v.search.renew()
+	if v.needle == "" || v.strayed {
+		v.from, v.strayed = v.cursor, false
 	}
 	if v.needle = term.Lower(needle); needle == "" {
 		v.searching = false
@@ -105,6 +109,7 @@ func (v *View) Search(needle string, next, backwards bool) {
 	}
 	from, step := v.from, 1
 	if next {
+		v.strayed = true
 		if from = v.cursor + 1; backwards {
 			from = v.cursor - 1
 		}
@@ -114,15 +119,19 @@ func (v *View) Search(needle string, next, backwards bool) {
 	}
 	n := v.list.len()
 	if n == 0 {
+		v.searching = false
 		return
 	}
 	nums := v.list.numbers()
-	generation, board, ok := v.searches, v.board, v.holds(v.needle)
+	generation, copies, ok := v.searches, v.copies, v.holds(v.needle)
 	v.searching = true
 	v.h.Go(func(ctx context.Context) func() {
-		row, err := seek(ctx, board, nums, from, step, ok)
+		row, err := seek(ctx, stopped, copies, nums, walk{from, step}, ok)
+		if err != nil {
+			return nil
+		}
 		return func() {
-			if generation == v.searches && err == nil {
+			if generation == v.searches {
 				v.found(needle, nums, row)
 			}
 		}
@@ -131,7 +140,7 @@ func (v *View) Search(needle string, next, backwards bool) {
 
 // holds makes a test whether a call's row, its Call-ID or a URI of it holds a text in lower case.
 func (v *View) holds(low string) func(s *correlate.Summary) bool {
-	cols := v.still()
+	cols, _ := v.still()
 	return func(s *correlate.Summary) bool {
 		for i := range cols {
 			if strings.Contains(term.Lower(cols[i].Cell(s)), low) {
@@ -156,21 +165,26 @@ func (v *View) found(needle string, nums []uint32, row int) {
 // errStopped says that a search was given up.
 var errStopped = errors.New("stopped")
 
+// walk is a way through the rows: where it begins, and 1 or -1 a step.
+type walk struct{ from, step int }
+
 // seek finds the next number, round the end, whose summary ok holds for; -1 for none.
-func seek(ctx context.Context, board *correlate.Board, nums []uint32, from, step int, ok func(*correlate.Summary) bool) (int, error) {
+func seek(
+	ctx context.Context, stopped *atomic.Bool, copies copier, nums []uint32, w walk, ok func(*correlate.Summary) bool,
+) (int, error) {
 	n := len(nums)
-	rowOf := func(i int) int { return ((from+i*step)%n + n) % n }
+	rowOf := func(i int) int { return ((w.from+i*w.step)%n + n) % n }
 	chunk := make([]uint32, 0, 256)
 	var buf []correlate.Summary
 	for i := 0; i < n; i += len(chunk) {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || stopped.Load() {
 			return -1, errStopped
 		}
 		chunk = chunk[:0]
 		for k := i; k < n && len(chunk) < cap(chunk); k++ {
 			chunk = append(chunk, nums[rowOf(k)])
 		}
-		buf = board.Summaries(chunk, buf[:0])
+		buf = copies.Summaries(chunk, buf[:0])
 		j := 0
 		for k, num := range chunk {
 			if j == len(buf) || buf[j].Num != num {

@@ -1,8 +1,6 @@
 package calls
 
 import (
-	"context"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -310,8 +308,8 @@ func TestSelection(t *testing.T) {
 		t.Errorf("offers to save %q", got)
 	}
 	x.do(keymap.SelectAll)
-	if len(x.selected) != x.list.len() {
-		t.Errorf("%d selected", len(x.selected))
+	if x.selected.len() != x.list.len() {
+		t.Errorf("%d selected", x.selected.len())
 	}
 	x.do(keymap.Raw, keymap.Stats, keymap.Copy)
 	if got := x.h.Opened[len(x.h.Opened)-2:]; !slices.Equal(got, []string{"messages", "stats"}) {
@@ -406,10 +404,10 @@ func TestMouse(t *testing.T) {
 		t.Errorf("a click went to call %d", x.at)
 	}
 	x.Mouse(term.Mouse{X: 0, Y: 4, Kind: term.Click})
-	if !x.selected[4] {
+	if !x.selected.has(4) {
 		t.Error("a click on the mark does not select")
 	}
-	clear(x.selected)
+	x.selected = nil
 	x.Mouse(term.Mouse{X: 10, Y: 5, Kind: term.DoubleClick})
 	if !slices.Equal(x.h.Nums, []uint32{5}) {
 		t.Errorf("a double click opened %v", x.h.Nums)
@@ -438,31 +436,12 @@ func TestMouse(t *testing.T) {
 	x.Mouse(term.Mouse{X: 1, Y: 500, Kind: term.Click}) // below the list
 }
 
-// feed is a source that gives packets when the test says so.
-type feed struct {
-	files  *capture.Files
-	tokens chan int
-}
-
-func (f *feed) Next(ctx context.Context, b *capture.Batch) error {
-	select {
-	case _, ok := <-f.tokens:
-		if !ok {
-			return io.EOF
-		}
-		return f.files.Next(ctx, b)
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // The list grows while the capture is read: filters, order, cursor, pause and follow hold at every moment.
 func TestFilling(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for range 1 {
-		names = append(names, "../../../testdata/pcaps/two-proxies.pcap", "../../../testdata/pcaps/failures.pcap",
-			"../../../testdata/pcaps/options.pcap", "../../../testdata/pcaps/registrar.pcap")
+	for _, name := range []string{"two-proxies", "failures", "options", "registrar"} {
+		names = append(names, "../../../testdata/pcaps/"+name+".pcap")
 	}
 	files, err := capture.Open(names, capture.Options{})
 	if err != nil {
@@ -470,7 +449,7 @@ func TestFilling(t *testing.T) {
 	}
 	defer files.Close()
 	board := &correlate.Board{}
-	src := &feed{files, make(chan int)}
+	src := &gate{files, make(chan int)}
 	done := make(chan error)
 	go func() { done <- correlate.Run(t.Context(), src, correlate.Config{Board: board, Workers: 1}) }()
 	x := testerOf(t, term.Data{Board: board, Source: "feed"})
@@ -501,8 +480,8 @@ func TestFilling(t *testing.T) {
 	if want := x.matching(`method == "INVITE"`); !slices.Equal(got, want) {
 		t.Errorf("at the end %v, want %v", got, want)
 	}
-	if x.at != x.list.at(x.list.len()-1) {
-		t.Error("follow is not on the last row")
+	if x.at != slices.Max(x.shown()) {
+		t.Error("follow is not on the newest call")
 	}
 }
 
@@ -572,26 +551,4 @@ func TestFirstFilter(t *testing.T) {
 	x := &tester{View: New(h, q), h: h, t: t, now: time.Unix(1, 0)}
 	x.draw(80, 24)
 	x.want("busy", x.matching(`state == "busy"`)...)
-}
-
-// A screenful is all that a drawing of the plain order copies, whatever the size.
-func TestDrawingCopiesAScreenful(t *testing.T) {
-	t.Parallel()
-	x := newTester(t)
-	x.do(keymap.Bottom)
-	termtest.Draw(t, x.View, 80, 12, false)
-	if len(x.rows) != 11 || len(x.nums) != 11 {
-		t.Errorf("%d summaries for 11 rows", len(x.rows))
-	}
-}
-
-func BenchmarkDraw(b *testing.B) {
-	h := termtest.NewHost(load(b, correlate.Limits{}))
-	v := New(h, nil)
-	s := termtest.NewScreen(b, 120, 40)
-	c := term.NewCanvas(s, termtest.Theme(), false)
-	b.ReportAllocs()
-	for b.Loop() {
-		v.Draw(c)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"sipscope/correlate"
 	"sipscope/correlate/query"
@@ -52,12 +53,12 @@ func valueOf(m *sip.Message, header string) (string, bool) {
 	return "", false
 }
 
-// headerKeys reads a header of all calls, to sort by.
-func headerKeys(ctx context.Context, data *term.Data, nums []uint32, header string) []key {
+// headerKeys reads a header of all calls, to sort by. It gives nil when it was stopped.
+func headerKeys(ctx context.Context, stopped *atomic.Bool, data *term.Data, nums []uint32, header string) []key {
 	keys := make([]key, len(nums))
 	for i, num := range nums {
-		if ctx.Err() != nil {
-			break
+		if ctx.Err() != nil || stopped.Load() {
+			return nil
 		}
 		if call, ok := data.Board.Call(num); ok {
 			keys[i].s = headerOf(data, &call, header)
@@ -71,8 +72,8 @@ type texts struct {
 	h       term.Host
 	headers []string
 	values  map[uint32][]string // by call
-	asked   map[uint32]bool
-	epoch   int // grows when headers change: what was read for older ones is dropped
+	asked   map[uint32]uint32   // messages that a call had when it was read last
+	epoch   int                 // grows when headers change: what was read for older ones is dropped
 }
 
 // maxValues is how many calls' values are kept; then all go, and those in sight are read again.
@@ -95,20 +96,29 @@ func (t *texts) value(num uint32, header int) string {
 	return ""
 }
 
+// lacks reports whether a value was not found: a later message may bring it.
+func (t *texts) lacks(num uint32) bool {
+	values := t.values[num]
+	return len(values) == 0 || slices.Contains(values, "")
+}
+
 // fill reads the headers of the rows in sight that are not there yet.
 func (t *texts) fill(rows []correlate.Summary) {
 	if len(t.headers) == 0 {
 		return
 	}
-	if t.values == nil || len(t.values) > maxValues {
-		t.values, t.asked = map[uint32][]string{}, map[uint32]bool{}
+	if t.values == nil || len(t.asked) > maxValues {
+		t.values, t.asked = map[uint32][]string{}, map[uint32]uint32{}
 	}
 	var missing []uint32
 	for i := range rows {
-		if num := rows[i].Num; !t.asked[num] {
-			t.asked[num] = true
-			missing = append(missing, num)
+		num, n := rows[i].Num, min(rows[i].Messages, maxLook)
+		last, ok := t.asked[num]
+		if ok && (n == last || !t.lacks(num)) {
+			continue
 		}
+		t.asked[num] = n
+		missing = append(missing, num)
 	}
 	if len(missing) == 0 {
 		return
@@ -145,35 +155,45 @@ func readHeaders(ctx context.Context, data *term.Data, nums []uint32, headers []
 // scanner is a filter's way through the messages.
 type scanner struct {
 	running     bool
+	more        bool   // the last chunk was not the last one
 	seen, total int    // calls
 	upTo        uint64 // messages that the board had when the last scan came to its end
 }
 
 // needsTexts reports whether the filter asks for what the pipeline did not collect.
 func (l *list) needsTexts() bool {
-	q := l.query
-	if q == nil {
-		return false
-	}
+	return l.query != nil && l.asksTexts(l.query)
+}
+
+func (l *list) asksTexts(q *query.Query) bool {
 	if q != l.first && len(q.Words()) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(q.Headers(), func(h string) bool { return collected(l.h.Data(), h) < 0 })
 }
 
-// scan reads the messages of the next chunk of calls that changed, and goes on until there is none.
+// goOn begins the next chunk of a scan. A tick does it, not the end of the chunk before: with another view on top, work
+// would belong to that one and be thrown away with it.
+func (l *list) goOn() {
+	if l.scanner.more && !l.scanner.running {
+		l.scan()
+	}
+}
+
+// scan reads the messages of the next chunk of calls that changed.
 func (l *list) scan() {
 	messages := l.board.Totals().Messages
 	if l.scanner.running || l.scanner.upTo == messages {
 		return
 	}
-	l.scanner.running = true
-	pass, q, only, rev, data := l.passes, l.query, l.only, l.rev, l.h.Data()
+	l.scanner.running, l.scanner.more = true, true
+	pass, stopped, q, only, rev := l.passes, l.pass.last, l.query, l.only, l.rev
+	data, copies := l.h.Data(), l.copies
 	l.h.Go(func(ctx context.Context) func() {
-		chunk, next := data.Board.Changes(rev, make([]correlate.Summary, 0, 512))
+		chunk, next := copies.Changes(rev, make([]correlate.Summary, 0, 512))
 		var in, out []uint32
 		for i := range chunk {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || stopped.Load() {
 				return nil
 			}
 			s := &chunk[i]
@@ -192,10 +212,9 @@ func (l *list) scan() {
 			l.scanner.seen += len(chunk)
 			l.scannedChunk(in, out)
 			if len(chunk) == 0 {
-				l.scanner.upTo, l.scanner.total = messages, 0
-				return
+				l.scanner.upTo, l.scanner.total, l.scanner.more = messages, 0, false
 			}
-			l.scan()
+			l.h.Redraw()
 		}
 	})
 }
@@ -214,10 +233,7 @@ func (l *list) scannedChunk(in, out []uint32) {
 			flips = append(flips, num)
 		}
 	}
-	if l.merge(flips) {
-		l.moved = true
-		l.h.Redraw()
-	}
+	l.moved = l.merge(flips) || l.moved
 }
 
 // readTexts sets what a query asks of a call's messages. It reports false when the call is no longer kept.
