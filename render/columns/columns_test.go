@@ -19,7 +19,7 @@ func call() correlate.Summary {
 		To:   correlate.Party{Host: "b.com"}, RURI: "sip:bob@b.com",
 		Src: frame.Endpoint4([]byte{10, 0, 0, 1}, 5060), Dst: frame.Endpoint4([]byte{10, 0, 0, 2}, 5080),
 		Code: 486, Reason: "Busy Here", Cause: 17, Messages: 4, PDD: 150e6, Setup: -1, Duration: 65e9,
-		Transports: 1<<decode.UDP | 1<<decode.TCP, EndedBy: correlate.Callee, Group: 3, Relation: "b2bua",
+		Transports: 1<<decode.UDP | 1<<decode.TCP, EndedBy: correlate.Callee, ReleasedBy: frame.Endpoint4([]byte{10, 0, 0, 2}, 5080), Group: 3, Relation: "b2bua",
 		Columns: []string{"first", "second"},
 	}
 }
@@ -32,7 +32,7 @@ func TestCells(t *testing.T) {
 		"num": "7", "start": "2026-01-02 03:04:05.006", "time": "03:04:05.006", "method": "INVITE", "state": "busy", "code": "486",
 		"reason": "Busy Here", "callid": "a@b", "transport": "UDP,TCP", "group": "3", "relation": "b2bua", "from": "alice@a.com",
 		"to": "b.com", "from.name": "Alice", "source": "10.0.0.1:5060", "destination": "10.0.0.2:5080", "ended_by": "callee",
-		"messages": "4", "pdd": "150 ms", "setup": "", "duration": "1:05", "cause": "17", "released_by": "", "ruri": "sip:bob@b.com",
+		"messages": "4", "pdd": "150 ms", "setup": "", "duration": "1:05", "cause": "17", "released_by": "10.0.0.2:5080", "ruri": "sip:bob@b.com",
 	} {
 		c, err := columns.Find(strings.ToUpper(name))
 		if err != nil {
@@ -121,5 +121,34 @@ func TestDuration(t *testing.T) {
 		if got := columns.Duration(ns); got != want {
 			t.Errorf("%d is %q, want %q", ns, got, want)
 		}
+	}
+}
+
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	state, err := columns.Find("state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for s, want := range map[correlate.State]columns.Class{
+		correlate.StateCalling: columns.Plain, correlate.StateRinging: columns.Plain, correlate.StateCompleted: columns.Good,
+		correlate.StateBusy: columns.Neutral, correlate.StateCancelled: columns.Neutral, correlate.StateFailed: columns.Bad,
+	} {
+		if got := state.Class(state.Cell(&correlate.Summary{State: s})); got != want {
+			t.Errorf("%s is of class %d, want %d", s, got, want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	names := columns.Names()
+	for _, c := range columns.All() {
+		if !strings.Contains(names, c.Name+", ") {
+			t.Errorf("%s is not in %q", c.Name, names)
+		}
+	}
+	if !strings.HasSuffix(names, "and header.NAME for any header") {
+		t.Errorf("%q", names)
 	}
 }

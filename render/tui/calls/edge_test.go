@@ -2,13 +2,11 @@ package calls
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
 	"sipscope/correlate"
-	"sipscope/render/columns"
 	"sipscope/render/tui/keymap"
 	"sipscope/render/tui/term"
 	"sipscope/render/tui/term/termtest"
@@ -185,23 +183,4 @@ func TestMouseScrolled(t *testing.T) {
 		t.Errorf("a double click below the list opened %v", x.h.Nums)
 	}
 	x.Mouse(term.Mouse{X: 119, Y: 0, Kind: term.Click}) // behind the heads
-}
-
-// Cells and their classes: a state is coloured on the screen as the columns class it.
-func TestClasses(t *testing.T) {
-	t.Parallel()
-	state, err := columns.Find("state")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range correlate.States() {
-		if s == correlate.StateUnknown {
-			continue
-		}
-		cell := state.Cell(&correlate.Summary{State: s})
-		ended := !slices.Contains([]string{"calling", "ringing", "trying", "pending", "seen"}, cell)
-		if got := state.Class(cell); (got != columns.Plain) != ended {
-			t.Errorf("%s is of class %d", cell, got)
-		}
-	}
 }

@@ -127,6 +127,14 @@ func (x *tester) matching(src string) []uint32 {
 	return nums
 }
 
+// canvas is a screen to draw on.
+func canvas(tb testing.TB, w, h int) *term.Canvas {
+	tb.Helper()
+	c := term.NewCanvas(termtest.NewScreen(tb, w, h), termtest.Theme(), false)
+	c.Clear()
+	return c
+}
+
 func contains(t *testing.T, where, what string) {
 	t.Helper()
 	if !strings.Contains(where, what) {

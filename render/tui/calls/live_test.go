@@ -247,9 +247,9 @@ func TestPausedListStandsStill(t *testing.T) {
 	x.Tick(x.now)
 	x.want("a setting changes nothing", 1, 2, 3)
 	x.do(keymap.SortSwap)
-	x.sortBy("-callid") // what the user asks for by hand is done
+	x.sortBy("-method") // what the user asks for by hand is done
 	x.work()
-	if x.list.at(x.cursor) != 3 || x.at != 3 {
+	if x.cursor != 3 || x.list.at(x.cursor) != 3 || x.at != 3 {
 		t.Errorf("the cursor is in row %d, call %d, want call 3", x.cursor, x.at)
 	}
 	x.settings().Sort = "num"

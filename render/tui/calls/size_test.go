@@ -130,7 +130,7 @@ func many(b *testing.B) (*View, *termtest.Host, *term.Canvas) {
 	b.Helper()
 	h := termtest.NewHost(manyOf(b).data())
 	v := New(h, nil)
-	c := term.NewCanvas(termtest.NewScreen(b, 120, 40), termtest.Theme(), false)
+	c := canvas(b, 120, 40)
 	v.Draw(c)
 	return v, h, c
 }
