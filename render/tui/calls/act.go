@@ -298,21 +298,21 @@ func (v *View) methodMenu() {
 	v.h.Choose(m)
 }
 
-// maxCopied is how many rows are copied as a table.
-const maxCopied = 10_000
+// How much is copied as a table: what terminals take (OSC 52).
+const (
+	maxCopied      = 10_000 // rows
+	maxCopiedBytes = 1 << 20
+)
 
 // copyTable copies the list as it is shown, columns apart by tabs.
 func (v *View) copyTable() {
-	nums := v.list.numbers()
-	nums = nums[:min(len(nums), maxCopied)]
+	all := v.list.numbers()
+	nums := all[:min(len(all), maxCopied)]
 	cols, values := v.still()
 	copies, data, headers := v.copies, v.h.Data(), v.texts.headers
 	v.h.Go(func(ctx context.Context) func() {
-		var b strings.Builder
-		for i := range cols {
-			b.WriteString(map[bool]string{false: "", true: "\t"}[i > 0] + cols[i].Title)
-		}
-		b.WriteByte('\n')
+		t := table{cols: cols}
+		t.add(func(i int) string { return cols[i].Title })
 		var buf []correlate.Summary
 		for chunk := range slices.Chunk(nums, 256) {
 			if ctx.Err() != nil {
@@ -320,17 +320,44 @@ func (v *View) copyTable() {
 			}
 			buf = copies.Summaries(chunk, buf[:0])
 			if len(headers) > 0 {
+				clear(values)
 				maps.Copy(values, readHeaders(ctx, data, chunk, headers))
 			}
 			for j := range buf {
-				for i := range cols {
-					b.WriteString(map[bool]string{false: "", true: "\t"}[i > 0] + text.Clean(cols[i].Cell(&buf[j])))
-				}
-				b.WriteByte('\n')
+				t.add(func(i int) string { return cols[i].Cell(&buf[j]) })
+			}
+			if t.full {
+				break
 			}
 		}
-		return func() { v.h.Copy(b.String(), count(len(nums), "call")) }
+		what := count(t.rows-1, "call")
+		if t.full || len(nums) < len(all) {
+			what = fmt.Sprintf("the first %s of %d", what, len(all))
+		}
+		return func() { v.h.Copy(t.b.String(), what) }
 	})
+}
+
+// table is lines of cells with tabs between them, as many as are whole within the bound.
+type table struct {
+	b    strings.Builder
+	cols []columns.Column
+	rows int
+	full bool
+}
+
+func (t *table) add(cell func(i int) string) {
+	cells := make([]string, len(t.cols))
+	size := 0
+	for i := range cells {
+		cells[i] = text.Clean(cell(i))
+		size += len(cells[i]) + 1
+	}
+	if t.full = t.full || t.b.Len()+size > maxCopiedBytes; t.full {
+		return
+	}
+	t.rows++
+	t.b.WriteString(strings.Join(cells, "\t") + "\n")
 }
 
 // Mouse implements term.View.
@@ -363,7 +390,7 @@ func (v *View) click(m term.Mouse) bool {
 		if to := v.top + m.Y - 1; to < v.list.len() {
 			v.move(to)
 			if m.Kind == term.DoubleClick {
-				v.Do(keymap.Open)
+				v.h.ShowCalls([]uint32{v.at}, false) // that one, whatever is selected
 			} else if m.X < markWidth {
 				v.toggle(v.at)
 			}

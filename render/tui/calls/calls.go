@@ -41,6 +41,7 @@ type View struct {
 
 	top, cursor int    // rows
 	at          uint32 // number of the call under the cursor, 0 for none
+	home        uint32 // the call that the user went to: the cursor goes back there when a filter shows it again
 	height      int    // rows in sight
 	selected    bitset
 	rows        []correlate.Summary // of the rows in sight, as last fetched
@@ -121,6 +122,9 @@ func (v *View) settle() {
 			return
 		}
 	}
+	if v.home != 0 && v.home != v.at && v.list.index(v.home) >= 0 {
+		v.at = v.home
+	}
 	switch {
 	case n == 0:
 		v.cursor, v.at = 0, 0
@@ -143,6 +147,7 @@ func (v *View) move(to int) {
 	}
 	v.cursor = max(0, min(to, n-1))
 	v.at = v.list.at(v.cursor)
+	v.home = v.at
 	v.h.Redraw()
 }
 

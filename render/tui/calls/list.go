@@ -35,6 +35,7 @@ type list struct {
 	first   *query.Query        // that of the command line: the pipeline collects its words
 	only    conditions          // of the settings, when match was begun
 	match   []uint32            // sorted by number; valid when filtered
+	picked  bool                // match is what is shown: the first results of the filter are there
 	in      bitset              // of match
 	rev     uint64              // the board's revision up to which match is right
 	buf     []correlate.Summary // of catching up
@@ -140,7 +141,7 @@ func newList(h term.Host, q *query.Query) list {
 	if q != nil && q.String() == "" {
 		q = nil
 	}
-	l := list{h: h, board: h.Data().Board, copies: h.Data().Board, query: q, first: q, sortBy: "num"}
+	l := list{h: h, board: h.Data().Board, copies: h.Data().Board, query: q, first: q, picked: q != nil, sortBy: "num"}
 	l.bind(q)
 	return l
 }
@@ -199,7 +200,7 @@ func (l *list) numbers() []uint32 {
 	switch {
 	case !l.plain():
 		nums = slices.Clone(l.sorted)
-	case l.filtered():
+	case l.picked:
 		nums = slices.Clone(l.match)
 	default:
 		nums = l.base()
@@ -213,9 +214,9 @@ func (l *list) numbers() []uint32 {
 // newest gives the highest number that is shown, 0 for none.
 func (l *list) newest() uint32 {
 	switch n := l.all(); {
-	case l.filtered() && len(l.match) > 0:
+	case l.picked && len(l.match) > 0:
 		return l.match[len(l.match)-1]
-	case l.filtered() || n == 0:
+	case l.picked || n == 0:
 		return 0
 	default:
 		return l.baseAt(n - 1)
@@ -228,7 +229,7 @@ func (l *list) len() int {
 	switch {
 	case !l.plain():
 		return len(l.sorted)
-	case l.filtered():
+	case l.picked:
 		return len(l.match)
 	default:
 		return l.all()
@@ -243,7 +244,7 @@ func (l *list) at(i int) uint32 {
 	switch {
 	case !l.plain():
 		return l.sorted[i]
-	case l.filtered():
+	case l.picked:
 		return l.match[i]
 	default:
 		return l.baseAt(i)
@@ -256,7 +257,7 @@ func (l *list) index(num uint32) int {
 	switch {
 	case !l.plain():
 		i = slices.Index(l.sorted, num)
-	case l.filtered():
+	case l.picked:
 		if at, ok := slices.BinarySearch(l.match, num); ok {
 			i = at
 		}

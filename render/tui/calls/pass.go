@@ -16,11 +16,11 @@ func (l *list) restart() {
 	l.outdate()
 	stopped := l.pass.renew()
 	if !l.filtered() {
-		l.match, l.in, l.passing = nil, nil, false
+		l.match, l.in, l.passing, l.picked = nil, nil, false, false
 		return
 	}
 	if l.needsTexts() {
-		l.match, l.in, l.rev, l.passing = nil, nil, 0, false
+		l.match, l.in, l.rev, l.passing, l.picked = nil, nil, 0, false, true
 		l.scanner = scanner{total: l.all()}
 		l.scan()
 		return
@@ -49,7 +49,7 @@ func (l *list) passed(pass int, in bitset, rev uint64) {
 	if pass != l.passes {
 		return
 	}
-	l.passing, l.in, l.rev = false, in, rev
+	l.passing, l.in, l.rev, l.picked = false, in, rev, true
 	l.match = nil
 	for _, num := range l.kept {
 		if in.has(num) {
@@ -96,10 +96,10 @@ func (l *list) catchUp() bool {
 	}
 	begin := time.Now()
 	changed := false
-	for range lookChunks {
+	for k := range lookChunks {
 		l.buf, l.rev = l.copies.Changes(l.rev, l.buf[:0])
 		if len(l.buf) == 0 {
-			break
+			return changed
 		}
 		var flips []uint32
 		for i := range l.buf {
@@ -111,9 +111,12 @@ func (l *list) catchUp() bool {
 			}
 		}
 		changed = l.merge(flips) || changed
-		if time.Since(begin) > lookBudget {
+		if k == lookChunks-1 || time.Since(begin) > lookBudget {
 			break
 		}
+	}
+	if l.board.Done() {
+		l.restart() // far behind, and ticks are seldom now: the rest is looked at beside the UI
 	}
 	return changed
 }

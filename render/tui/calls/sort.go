@@ -66,7 +66,7 @@ func (l *list) resort(now time.Time) {
 	stopped := l.sort.renew()
 	generation, descending := l.sorts, l.sortBy[0] == '-'
 	nums := l.base()
-	if l.filtered() {
+	if l.picked {
 		nums = slices.Clone(l.match)
 	}
 	column, copies, data := l.column, l.copies, l.h.Data()

@@ -61,7 +61,7 @@ func headerKeys(ctx context.Context, stopped *atomic.Bool, data *term.Data, nums
 			return nil
 		}
 		if call, ok := data.Board.Call(num); ok {
-			keys[i].s = headerOf(data, &call, header)
+			keys[i].s = shorten(headerOf(data, &call, header), maxKey)
 		}
 	}
 	return keys
@@ -135,6 +135,20 @@ func (t *texts) fill(rows []correlate.Summary) {
 	})
 }
 
+// Values are kept so long at most: a cell shows less, and 60 KiB headers must not fill the memory.
+const (
+	maxKey   = 256 // bytes, of what sorts
+	maxValue = 1024
+)
+
+// shorten gives the beginning of a text, and lets go of the rest.
+func shorten(s string, most int) string {
+	if len(s) > most {
+		return strings.Clone(s[:most])
+	}
+	return s
+}
+
 // readHeaders reads headers of calls.
 func readHeaders(ctx context.Context, data *term.Data, nums []uint32, headers []string) map[uint32][]string {
 	found := make(map[uint32][]string, len(nums))
@@ -145,7 +159,7 @@ func readHeaders(ctx context.Context, data *term.Data, nums []uint32, headers []
 		}
 		values := make([]string, len(headers))
 		for i, h := range headers {
-			values[i] = headerOf(data, &call, h)
+			values[i] = shorten(headerOf(data, &call, h), maxValue)
 		}
 		found[num] = values
 	}
