@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -115,7 +116,9 @@ func (b *Builder) line(what string, parts ...string) {
 	}
 	text := b.buf[from:]
 	fold := what == "header"
-	if len(text) == 0 || breaks(text, fold) || fold && (text[0] == ' ' || text[0] == '\t') {
+	// A header that begins with a blank would fold into the line before it, one with a line end would be the empty line
+	// that ends the head.
+	if len(text) == 0 || breaks(text, fold) || fold && bytes.IndexByte([]byte(" \t\r\n"), text[0]) >= 0 {
 		b.fail(fmt.Errorf("%s %q: %w", what, text, ErrLineBreak))
 	}
 	b.end()

@@ -113,6 +113,8 @@ func TestBuildRefuses(t *testing.T) {
 		"fold in a start line": {func(b *Builder) { b.Request("A", "b\r\n c") }, ErrLineBreak},
 		"empty line":           {func(b *Builder) { b.Request("A", "b"); b.Line("") }, ErrLineBreak},
 		"line that is a fold":  {func(b *Builder) { b.Request("A", "b"); b.Line(" x") }, ErrLineBreak},
+		// Not a fold: the line before it has ended, so the head ends here.
+		"line of a fold alone": {func(b *Builder) { b.Request("A", "b"); b.Line("\r\n x") }, ErrLineBreak},
 		"no start line":        {func(b *Builder) { b.Header(HeaderSubject, "x") }, ErrOrder},
 		"nothing":              {func(*Builder) {}, ErrOrder},
 		"two start lines":      {func(b *Builder) { b.Request("A", "b"); b.Response(200, "") }, ErrOrder},
@@ -153,6 +155,7 @@ func TestRoundTrip(t *testing.T) {
 func FuzzBuild(f *testing.F) {
 	f.Add("INVITE", "sip:a@b", "Subject", ": ", "x\r\n y", []byte("body"), byte(0))
 	f.Add("X", "y", "l", "\t:", "5", []byte("\r\n\r\n"), byte(3))
+	f.Add("0", "0", "\r", "", "\n ", []byte("0"), byte(7))
 	f.Fuzz(func(t *testing.T, method, uri, name, colon, value string, body []byte, style byte) {
 		b := Builder{Style: Style{LF: style&1 > 0, Compact: style&2 > 0, NoLength: style&4 > 0}}
 		b.Request(method, uri)
