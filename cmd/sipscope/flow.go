@@ -14,7 +14,9 @@ import (
 
 	"sipscope/correlate"
 	"sipscope/render/export"
+	"sipscope/render/html"
 	"sipscope/render/ladder"
+	"sipscope/render/svg"
 	"sipscope/render/text"
 )
 
@@ -42,12 +44,14 @@ rows are events. Retransmissions are counted in the row of their original; the m
 		Example: `  sipscope flow trace.pcap --call 1
   sipscope flow trace.pcap --call 1 --call 2 --time relative --by-ip
   sipscope flow trace.pcap --call 3848276298 --format mermaid
+  sipscope flow trace.pcap --call 2 --format svg > call2.svg
+  sipscope flow trace.pcap --call 2 --format html > call2.html
   sipscope flow trace.pcap --filter 'state == "failed"' --format ascii --width 100`,
 		RunE: c.run,
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&c.calls, "call", nil, "call by number, Call-ID or a beginning of it (repeatable: merged into one ladder)")
-	f.StringVar(&c.format, "format", "text", "text, ascii, mermaid or json")
+	f.StringVar(&c.format, "format", "text", "text, ascii, mermaid, svg, html or json")
 	f.StringVar(&c.times, "time", "delta", "time column: delta, absolute or relative")
 	f.BoolVar(&c.sdp, "sdp", false, "show each media line of offers and answers")
 	f.BoolVar(&c.byIP, "by-ip", false, "one participant for all ports of an address")
@@ -65,7 +69,7 @@ rows are events. Retransmissions are counted in the row of their original; the m
 const plainWidth = 120
 
 func (c *flowCommand) run(cmd *cobra.Command, args []string) error {
-	if err := oneOf("--format", c.format, "text", "ascii", "mermaid", "json"); err != nil {
+	if err := oneOf("--format", c.format, "text", "ascii", "mermaid", "svg", "html", "json"); err != nil {
 		return err
 	}
 	if err := oneOf("--time", c.times, "delta", "absolute", "relative"); err != nil {
@@ -90,9 +94,8 @@ func (c *flowCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	opts.Source, opts.Of, opts.Accounting = a.source(), a.countCalls(), a.accountingLine()
 	texts, failed := a.texts(calls)
-	l := ladder.Build(calls, texts, opts)
 	out := bufio.NewWriter(c.io.out)
-	if err := c.draw(out, a.cols, calls, texts, &l, color); err != nil {
+	if err := c.draw(out, a.cols, calls, texts, opts, color); err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {
@@ -117,14 +120,21 @@ func (c *flowCommand) options() (ladder.Options, error) {
 }
 
 func (c *flowCommand) draw(
-	w io.Writer, headers []string, calls []correlate.Call, texts ladder.TextFunc, l *ladder.Ladder, color bool,
+	w io.Writer, headers []string, calls []correlate.Call, texts ladder.TextFunc, opts ladder.Options, color bool,
 ) error {
-	times := map[string]text.Times{"delta": text.TimesDelta, "absolute": text.TimesAbsolute, "relative": text.TimesRelative}
+	l := ladder.Build(calls, texts, opts)
+	times := ladderTimes(c.times)
 	switch c.format {
+	case "svg":
+		return svg.Write(w, &l, svg.Options{Standalone: true, Times: times})
+	case "html":
+		return html.WriteFlow(w, flowTitle(calls), version, &html.Flow{
+			Calls: calls, Text: texts, Ladder: opts, Times: times,
+		})
 	case "mermaid":
-		return export.WriteMermaid(w, l)
+		return export.WriteMermaid(w, &l)
 	case "json":
-		return export.WriteFlowJSON(w, l, calls, texts, headers)
+		return export.WriteFlowJSON(w, &l, calls, texts, headers)
 	default:
 		width := c.width
 		if width == 0 {
@@ -133,10 +143,22 @@ func (c *flowCommand) draw(
 		if width == 0 {
 			width = plainWidth
 		}
-		return text.Ladder(w, l, text.Options{
-			Width: width, ASCII: c.format == "ascii", Color: color, Times: times[c.times],
+		return text.Ladder(w, &l, text.Options{
+			Width: width, ASCII: c.format == "ascii", Color: color, Times: times,
 		})
 	}
+}
+
+// flowTitle names a page by its calls.
+func flowTitle(calls []correlate.Call) string {
+	if len(calls) == 0 {
+		return "no call"
+	}
+	title := html.Title(&calls[0].Summary)
+	if n := len(calls); n > 1 {
+		title = fmt.Sprintf("%s and %s", title, plural(n-1, "more call"))
+	}
+	return title
 }
 
 // source names what was read, for titles.

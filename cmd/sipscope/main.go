@@ -63,11 +63,11 @@ func run(ctx context.Context, args []string, std stdio) int {
 	root := newRoot(std) //nolint:contextcheck // ExecuteContext gives it to the commands
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	return report(std.err, err)
+	return tell(std.err, err)
 }
 
-// report prints an error as one line and, where there is one, a hint, and picks the exit code.
-func report(w io.Writer, err error) int {
+// tell prints an error as one line and, where there is one, a hint, and picks the exit code.
+func tell(w io.Writer, err error) int {
 	var usage usageError
 	var nothing nothingError
 	switch {

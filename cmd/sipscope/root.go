@@ -26,6 +26,8 @@ func newRoot(std stdio) *cobra.Command {
   sipscope show trace.pcap --call 1       its messages
   sipscope stats trace.pcap               figures over all calls
   sipscope export trace.pcap --call 1 -o call.pcap
+  sipscope report trace.pcap -o report.html     one offline page to hand over: charts, list, ladders, messages
+  sipscope serve trace.pcap               the same in a browser, live
 
 Captures are pcap or pcapng, plain, gzip or zstd, by content; - is standard input; several are merged by packet time.
 A call is named by its number in the list, its Call-ID, or a unique beginning of it.
@@ -53,7 +55,7 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newConfig(std), filtersTopic(), columnsTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newConfig(std), filtersTopic(), columnsTopic())
 	return root
 }
 

@@ -181,21 +181,29 @@ func (f *figures) Event(e *correlate.Event) error {
 	return nil
 }
 
-// text writes the statistics of what is there so far.
-func (f *figures) text(ctx context.Context, board *correlate.Board) (string, error) {
+// result gives the figures of what is there so far.
+func (f *figures) result(ctx context.Context, board *correlate.Board) (stats.Result, error) {
 	f.mu.Lock()
 	c := f.c.Clone()
 	f.mu.Unlock()
 	for s := range board.Calls() {
 		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
+			return stats.Result{}, context.Cause(ctx)
 		}
 		c.Call(s)
 	}
 	acct, limited := board.Accounting()
-	result := c.Result(stats.NewTotals(acct, board.Totals(), limited))
+	return c.Result(stats.NewTotals(acct, board.Totals(), limited)), nil
+}
+
+// text writes the statistics of what is there so far.
+func (f *figures) text(ctx context.Context, board *correlate.Board) (string, error) {
+	result, err := f.result(ctx, board)
+	if err != nil {
+		return "", err
+	}
 	var b bytes.Buffer
-	err := statsText(&b, &result)
+	err = statsText(&b, &result)
 	return b.String(), err
 }
 

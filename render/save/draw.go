@@ -12,7 +12,9 @@ import (
 	"sipscope/correlate"
 	"sipscope/decode"
 	"sipscope/render/export"
+	"sipscope/render/html"
 	"sipscope/render/ladder"
+	"sipscope/render/svg"
 	"sipscope/render/text"
 )
 
@@ -170,6 +172,20 @@ func drawCalls(w io.Writer, o *output, job *Job, calls []correlate.Call, draw dr
 func writeMermaid(_ context.Context, o *output, job *Job) error {
 	return drawTogether(o, job, func(w io.Writer, l *ladder.Ladder, _ []correlate.Call, _ *reader) error {
 		return export.WriteMermaid(w, l)
+	})
+}
+
+func writeSVG(_ context.Context, o *output, job *Job) error {
+	return drawTogether(o, job, func(w io.Writer, l *ladder.Ladder, _ []correlate.Call, _ *reader) error {
+		return svg.Write(w, l, svg.Options{Standalone: true, Times: job.Times})
+	})
+}
+
+func writeHTML(_ context.Context, o *output, job *Job) error {
+	return drawTogether(o, job, func(w io.Writer, _ *ladder.Ladder, calls []correlate.Call, r *reader) error {
+		return html.WriteFlow(w, html.Title(&calls[0].Summary), "", &html.Flow{
+			Calls: calls, Text: r.of(calls), Ladder: job.Ladder, Times: job.Times,
+		})
 	})
 }
 

@@ -19,6 +19,8 @@ const (
 	Ladder             // ladders as text
 	LadderASCII        // the same in ASCII
 	Mermaid            // a sequence diagram
+	SVG                // a picture
+	HTML               // a page with the ladder and the messages, that needs no network
 	JSON               // ladder and calls in one document, as `sipscope flow --format json`
 	NDJSON             // a summary a line, as `sipscope ls --format ndjson` without its last line
 	CSV                // a summary a line, as `sipscope ls --format csv`
@@ -63,6 +65,13 @@ func (f Format) facts() facts {
 		Mermaid: {
 			name: "mermaid", about: "sequence diagram for Markdown", endings: []string{".mmd", ".mermaid"},
 			write: writeMermaid,
+		},
+		SVG: {
+			name: "svg", about: "ladder as a picture", endings: []string{".svg"}, write: writeSVG,
+		},
+		HTML: {
+			name: "html", about: "ladder and messages as a page", endings: []string{".html", ".htm"}, texts: true,
+			write: writeHTML,
 		},
 		JSON: {
 			name: "json", about: "ladder, messages and their texts", endings: []string{".json"}, texts: true,

@@ -185,24 +185,15 @@ func run(ctx context.Context, job Job, report func(Progress)) (Result, error) {
 	if err := job.check(); err != nil {
 		return Result{}, err
 	}
-	t, err := openTarget(job.Path, job.Force, job.Source.Includes)
-	if err != nil {
-		return Result{}, err
-	}
-	defer t.abort() // nothing to do after commit; also when a callback panics
-	defer t.wakeWith(ctx)()
-	last := Progress{}
-	res, err := Write(ctx, t.f, job, func(p Progress) {
-		if last = p; !p.Done && report != nil {
-			report(p)
-		}
+	last, res := Progress{}, Result{}
+	err := place(ctx, job.Path, job.Force, job.Source.Includes, func(w io.Writer) (err error) {
+		res, err = Write(ctx, w, job, func(p Progress) {
+			if last = p; !p.Done && report != nil {
+				report(p)
+			}
+		})
+		return err
 	})
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if err == nil {
-		err = t.commit()
-	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -211,6 +202,39 @@ func run(ctx context.Context, job Job, report func(Progress)) (Result, error) {
 	}
 	res.Path = job.Path
 	return res, nil
+}
+
+// File writes a file as Run does: beside the target, and put in its place when write has written all of it. includes
+// reports whether a file is one of the captures (Source.Includes). Errors are those of Run.
+func File(
+	ctx context.Context, path string, force bool, includes func(fs.FileInfo) bool, write func(w io.Writer) error,
+) error {
+	err := place(ctx, path, force, includes, write)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%s: %w", path, withoutPath(err, path))
+}
+
+func place(
+	ctx context.Context, path string, force bool, includes func(fs.FileInfo) bool, write func(w io.Writer) error,
+) error {
+	t, err := openTarget(path, force, includes)
+	if err != nil {
+		return err
+	}
+	defer t.abort() // nothing to do after commit; also when a callback panics
+	defer t.wakeWith(ctx)()
+	if err = write(t.f); err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return t.commit()
 }
 
 // withoutPath takes the path, and the name of a temporary file, out of an error of the system: the caller names the file.

@@ -299,7 +299,7 @@ func TestFormats(t *testing.T) {
 	}
 	for path, want := range map[string]Format{
 		"A.PCAP": Pcap, "a.b/c.PcapNG": Pcapng, "x.txt": Text, "x.mmd": Mermaid, "x.jsonl": NDJSON, "x.csv": CSV, "-": 0,
-		"": 0, "pcap": 0, "x.pcap.gz": 0, "x.": 0, "x.svg": 0,
+		"": 0, "pcap": 0, "x.pcap.gz": 0, "x.": 0, "x.svg": SVG, "x.HTM": HTML, "x.png": 0,
 	} {
 		if got, ok := FormatOf(path); got != want || ok != (want != 0) {
 			t.Errorf("%q is %s, %v", path, got, ok)
@@ -469,7 +469,7 @@ func TestProgress(t *testing.T) {
 		for first := range job.Calls {
 			c = *first
 		}
-		if f != Mermaid && f != JSON { // those have a bound
+		if f != Mermaid && f != JSON && f != SVG && f != HTML { // those have a bound
 			job.Total = 3 * reportCalls
 			job.Calls = func(yield func(*correlate.Call) bool) {
 				for range job.Total {

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+
+	"sipscope/capture"
+	"sipscope/correlate"
+	"sipscope/render/html"
+	"sipscope/render/redact"
+	"sipscope/render/save"
+)
+
+// hide puts pseudonyms between the archive and the report: what the report draws is made of redacted calls and texts
+// only, so nothing original can get into it.
+func (c *reportCommand) hide(r *capturedReport, a *archive, nums []uint32) error {
+	if len(c.aliases) > 0 {
+		return usagef("leave one of them out", "--alias names participants, and --redact hides them")
+	}
+	red := redact.New()
+	plainCall, plainText := r.Call, r.Text
+	for _, num := range nums {
+		if call, ok := plainCall(num); ok {
+			red.Learn(&call, func(message int) []byte { return plainText(&call, message) })
+		}
+	}
+	red.LearnResult(&r.Result)
+	if err := r.failed(); err != nil {
+		return err
+	}
+	r.Result = red.Result(r.Result)
+	plainSummaries := r.Summaries
+	r.Summaries = func(yield func(*correlate.Summary) bool) {
+		for s := range plainSummaries {
+			hidden := red.Summary(s)
+			if !yield(&hidden) {
+				return
+			}
+		}
+	}
+	r.Call = func(num uint32) (correlate.Call, bool) {
+		call, ok := plainCall(num)
+		if !ok {
+			return call, false
+		}
+		return red.Call(&call), true
+	}
+	r.Text = func(call *correlate.Call, message int) []byte { return red.Text(plainText(call, message)) }
+	if r.Packets != nil {
+		r.Packets = func(call *correlate.Call) []byte {
+			file, err := redactedPackets(call, r.Text)
+			if err != nil {
+				r.fail(fmt.Errorf("call %d: %w", call.Num, err))
+			}
+			return file
+		}
+	}
+	// the names of files are names, too
+	r.Source, r.Ladder.Source = "", ""
+	if c.title == "" {
+		r.Title = html.Words("report.title")
+	}
+	r.Notes = append(r.Notes, html.Words("report.redacted"))
+	return nil
+}
+
+// redactedPackets makes frames that carry the redacted messages of a redacted call: one a message, at its time.
+func redactedPackets(
+	call *correlate.Call, text func(*correlate.Call, int) []byte,
+) ([]byte, error) {
+	var framer redact.Framer
+	var packets []capture.Packet
+	for i := range call.Messages {
+		m := &call.Messages[i]
+		frames, err := framer.Frames(m, text(call, i))
+		if err != nil {
+			return nil, fmt.Errorf("frame %d: %w", m.Seq, err)
+		}
+		for _, frame := range frames {
+			packets = append(packets, capture.Packet{
+				Seq: m.Seq, Time: m.Time, Data: frame, WireLen: uint32(len(frame)), Link: capture.LinkEthernet, //nolint:gosec // at most 64 KiB
+			})
+		}
+	}
+	return save.PacketFile(packets, nil)
+}

@@ -1,0 +1,130 @@
+package svg
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+
+	"sipscope/render/text"
+)
+
+// str writes markup.
+func (d *drawing) str(s string) { d.buf = append(d.buf, s...) }
+
+// text writes a text of the wire, as content or as an attribute in double quotes.
+func (d *drawing) text(s string) { d.buf = appendEscaped(d.buf, s) }
+
+func (d *drawing) num(n int) { d.buf = strconv.AppendInt(d.buf, int64(n), 10) }
+
+func (d *drawing) uint(n uint64) { d.buf = strconv.AppendUint(d.buf, n, 10) }
+
+// attr writes an attribute with a number.
+func (d *drawing) attr(name string, n int) {
+	d.str(" ")
+	d.str(name)
+	d.str(`="`)
+	d.num(n)
+	d.str(`"`)
+}
+
+// replacement stands for what XML forbids.
+const replacement = "\ufffd"
+
+// appendEscaped writes s for XML and HTML, as content or in an attribute. A character that XML 1.0 (2.2) forbids becomes
+// U+FFFD; text.Clean leaves none, but a picture that a parser refuses shows nothing at all.
+func appendEscaped(dst []byte, s string) []byte {
+	from := 0
+	for i := 0; i < len(s); {
+		n, with := 1, ""
+		if c := s[i]; c < utf8.RuneSelf {
+			with = entity(c)
+		} else {
+			var r rune
+			r, n = utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 || r == 0xfffe || r == 0xffff {
+				with = replacement
+			}
+		}
+		if with != "" {
+			dst = append(append(dst, s[from:i]...), with...)
+			from = i + n
+		}
+		i += n
+	}
+	return append(dst, s[from:]...)
+}
+
+// entity is what stands for an ASCII character, "" for itself.
+func entity(c byte) string {
+	switch c {
+	case '&':
+		return "&amp;"
+	case '<':
+		return "&lt;"
+	case '>':
+		return "&gt;"
+	case '"':
+		return "&quot;"
+	case '\'':
+		return "&#39;"
+	}
+	if c < 0x20 {
+		return replacement
+	}
+	return ""
+}
+
+// take gives the longest beginning of s that fits into w cells.
+func take(s string, w int) string {
+	if len(s) <= w {
+		return s // no character takes more cells than bytes
+	}
+	state, at, rest := -1, 0, s
+	for rest != "" {
+		var c string
+		var cw int
+		c, rest, cw, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		if cw > w {
+			break
+		}
+		w -= cw
+		at += len(c)
+	}
+	return s[:at]
+}
+
+// cut shortens s to w cells, with an ellipsis when something was cut off.
+func cut(s string, w int) string {
+	if text.Width(s) <= w {
+		return s
+	}
+	return take(s, max(w-1, 0)) + "…"
+}
+
+// wrapLine splits the first line of at most w cells off s, at a blank where there is one, else where it must.
+func wrapLine(s string, w int) (line, rest string) {
+	s = strings.TrimLeft(s, " ")
+	line = take(s, max(w, 1))
+	if len(line) == len(s) {
+		return line, ""
+	}
+	if line == "" { // a character wider than the line must not stop us
+		line, _, _, _ = uniseg.FirstGraphemeClusterInString(s, -1)
+	}
+	if i := strings.LastIndexByte(line, ' '); i > 0 && len(line) < len(s) && s[len(line)] != ' ' {
+		line = line[:i]
+	}
+	return strings.TrimRight(line, " "), strings.TrimLeft(s[len(line):], " ")
+}
+
+// countLines is how many lines s takes in w cells; an empty text takes none.
+func countLines(s string, w int) int {
+	n := 0
+	for s != "" {
+		_, s = wrapLine(s, w)
+		n++
+	}
+	return n
+}
