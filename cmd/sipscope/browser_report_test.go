@@ -192,3 +192,31 @@ func hostileFlow() string {
 	b.WriteString("call m from a to b callid=m1\n+1s a > b MESSAGE type=text/html body=" + strconv.Quote(texts[0]+texts[1]) + " call=m\n+5ms b > a 200 call=m\n")
 	return b.String()
 }
+
+// How long the list of a report of 10,000 calls takes from a key to the rows that match it.
+func BenchmarkBrowserSearch(b *testing.B) {
+	page := newBrowser(b)
+	out := filepath.Join(b.TempDir(), "large.html")
+	args := []string{"report", "-o", out}
+	for first := 0; first < 10_000; first += 1000 { // a flow has a bound
+		args = append(args, writeFlow(b, "large.flow", mixedFlowFrom(first, 1000)))
+	}
+	sipscopeRun(b, args...)
+	page.open(fileURL(out)+"#calls", 1280, 800)
+	page.until(`document.querySelector('.count')?.textContent === '10,000 of 10,000 calls'`)
+	const search = `(async () => {
+		let worst = 0;
+		for (const text of ['person3', 'mixed-9999@', '+493003', '10.0.2.1', 'nobody', 'p', '']) {
+			const start = performance.now();
+			await S.list.set({ text });
+			await new Promise((r) => requestAnimationFrame(r));
+			worst = Math.max(worst, performance.now() - start);
+		}
+		return worst;
+	})()`
+	worst := 0.0
+	for b.Loop() {
+		worst = max(worst, eval[float64](page, search))
+	}
+	b.ReportMetric(worst, "ms/search-worst")
+}

@@ -23,8 +23,8 @@ import (
 
 // browser is a Chromium that can reach nothing but what a test allows.
 type browser struct {
-	t   *testing.T
-	ctx context.Context
+	t   testing.TB
+	ctx context.Context //nolint:containedctx // chromedp names a browser by its context
 
 	mu       sync.Mutex
 	problems []string // console errors, exceptions, dialogs
@@ -32,47 +32,47 @@ type browser struct {
 }
 
 // findChromium gives the browser of this machine. CI must have it.
-func findChromium(t *testing.T) string {
-	t.Helper()
+func findChromium(tb testing.TB) string {
+	tb.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
 	if os.Getenv("SIPSCOPE_CI") != "" {
-		t.Fatal("chromium is missing, and CI must have it (Debian package chromium)")
+		tb.Fatal("chromium is missing, and CI must have it (Debian package chromium)")
 	}
-	t.Skip("no chromium: install the package chromium to test pages")
+	tb.Skip("no chromium: install the package chromium to test pages")
 	return ""
 }
 
 // newBrowser starts a browser. Host names resolve to nothing but loopback's own.
-func newBrowser(t *testing.T) *browser {
-	t.Helper()
+func newBrowser(tb testing.TB) *browser {
+	tb.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(findChromium(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(findChromium(tb)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(tb.TempDir()),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"),
 	)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
 	ctx, stopAlloc := chromedp.NewExecAllocator(ctx, opts...)
 	ctx, stop := chromedp.NewContext(ctx)
-	b := &browser{t: t, ctx: ctx}
-	t.Cleanup(func() {
+	b := &browser{t: tb, ctx: ctx}
+	tb.Cleanup(func() {
 		_ = chromedp.Cancel(ctx)
 		stop()
 		stopAlloc()
 		cancel()
 	})
 	if err := chromedp.Listen(ctx, b.event); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, err := range []error{
 		enable(ctx, network.Enable, network.EnableParams{}), enable(ctx, cdplog.Enable, cdp.Empty{}),
 		enable(ctx, runtime.Enable, cdp.Empty{}), enable(ctx, page.Enable, page.EnableParams{}),
 	} {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return b
@@ -219,21 +219,21 @@ func fileURL(path string) string {
 }
 
 // sipscopeRun runs a command line in this process.
-func sipscopeRun(t *testing.T, args ...string) {
-	t.Helper()
+func sipscopeRun(tb testing.TB, args ...string) {
+	tb.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer null.Close()
-	said, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	said, err := os.Create(filepath.Join(tb.TempDir(), "stderr"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer said.Close()
-	if code := run(t.Context(), args, stdio{in: null, out: null, err: said}); code != exitDone {
+	if code := run(tb.Context(), args, stdio{in: null, out: null, err: said}); code != exitDone {
 		text, _ := os.ReadFile(said.Name())
-		t.Fatalf("sipscope %q: exit code %d: %s", args, code, text)
+		tb.Fatalf("sipscope %q: exit code %d: %s", args, code, text)
 	}
 }
 

@@ -12,15 +12,15 @@ import (
 
 // hide puts pseudonyms between the archive and the report: what the report draws is made of redacted calls and texts
 // only, so nothing original can get into it.
-func (c *reportCommand) hide(r *capturedReport, a *archive, nums []uint32) error {
+func (c *reportCommand) hide(r *capturedReport, nums []uint32) error {
 	if len(c.aliases) > 0 {
 		return usagef("leave one of them out", "--alias names participants, and --redact hides them")
 	}
 	red := redact.New()
-	plainCall, plainText := r.Call, r.Text
+	plain := r.Call
 	for _, num := range nums {
-		if call, ok := plainCall(num); ok {
-			red.Learn(&call, func(message int) []byte { return plainText(&call, message) })
+		if call, text, ok := plain(num); ok {
+			red.Learn(&call, text)
 		}
 	}
 	red.LearnResult(&r.Result)
@@ -37,17 +37,16 @@ func (c *reportCommand) hide(r *capturedReport, a *archive, nums []uint32) error
 			}
 		}
 	}
-	r.Call = func(num uint32) (correlate.Call, bool) {
-		call, ok := plainCall(num)
+	r.Call = func(num uint32) (correlate.Call, func(message int) []byte, bool) {
+		call, text, ok := plain(num)
 		if !ok {
-			return call, false
+			return call, text, false
 		}
-		return red.Call(&call), true
+		return red.Call(&call), func(message int) []byte { return red.Text(text(message)) }, true
 	}
-	r.Text = func(call *correlate.Call, message int) []byte { return red.Text(plainText(call, message)) }
 	if r.Packets != nil {
-		r.Packets = func(call *correlate.Call) []byte {
-			file, err := redactedPackets(call, r.Text)
+		r.Packets = func(call *correlate.Call, text func(int) []byte) []byte {
+			file, err := redactedPackets(call, text)
 			if err != nil {
 				r.fail(fmt.Errorf("call %d: %w", call.Num, err))
 			}
@@ -65,13 +64,13 @@ func (c *reportCommand) hide(r *capturedReport, a *archive, nums []uint32) error
 
 // redactedPackets makes frames that carry the redacted messages of a redacted call: one a message, at its time.
 func redactedPackets(
-	call *correlate.Call, text func(*correlate.Call, int) []byte,
+	call *correlate.Call, text func(message int) []byte,
 ) ([]byte, error) {
 	var framer redact.Framer
 	var packets []capture.Packet
 	for i := range call.Messages {
 		m := &call.Messages[i]
-		frames, err := framer.Frames(m, text(call, i))
+		frames, err := framer.Frames(m, text(i))
 		if err != nil {
 			return nil, fmt.Errorf("frame %d: %w", m.Seq, err)
 		}

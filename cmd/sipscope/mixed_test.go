@@ -12,7 +12,10 @@ import (
 
 // mixedFlow describes n calls between a few people: answered, busy, refused, cancelled, challenged, unanswered,
 // registrations and pings, in turn. 15 kinds, so 300 calls are 20 of each.
-func mixedFlow(n int) string {
+func mixedFlow(n int) string { return mixedFlowFrom(0, n) }
+
+// mixedFlowFrom is mixedFlow with Call-IDs from a number on.
+func mixedFlowFrom(first, n int) string {
 	var b strings.Builder
 	b.WriteString("title Calls of all kinds\nstart 2026-02-01T09:00:00Z\n")
 	for i := range 7 {
@@ -38,7 +41,7 @@ func mixedFlow(n int) string {
 		invite + "+40ms B > A 180\n+1s B > A 480\n+1ms A > B ACK\n",
 		invite + talk,
 	}
-	for i := range n {
+	for i := first; i < first+n; i++ {
 		from, to := fmt.Sprintf("p%d", i%7), fmt.Sprintf("q%d", i%5)
 		fmt.Fprintf(&b, "call c%d from %s to %s callid=mixed-%d@10.0.1.9\n", i, from, to, i)
 		for line := range strings.Lines(kinds[i%len(kinds)]) {
@@ -58,22 +61,22 @@ func mixedFlow(n int) string {
 }
 
 // writeFlow writes a flow's capture into a folder of the test.
-func writeFlow(t *testing.T, name, text string) string {
-	t.Helper()
+func writeFlow(tb testing.TB, name, text string) string {
+	tb.Helper()
 	f, err := flowtest.Parse(name, strings.NewReader(text))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), f.FileName())
+	path := filepath.Join(tb.TempDir(), f.FileName())
 	out, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err = f.Write(out); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err = out.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return path
 }

@@ -159,13 +159,15 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 	}
 	r.Ladder.Source, r.Ladder.Of, r.Ladder.Accounting = a.source(), all, a.accountingLine()
 	r.Times = ladderTimes(c.times)
-	r.Call = a.board.Call
-	r.Text = func(call *correlate.Call, message int) []byte {
-		b, err := a.text(&call.Messages[message])
-		if err != nil {
-			r.fail(fmt.Errorf("call %d: %w", call.Num, err))
-		}
-		return b
+	r.Call = func(num uint32) (correlate.Call, func(message int) []byte, bool) {
+		call, ok := a.board.Call(num)
+		return call, func(message int) []byte {
+			b, textErr := a.text(&call.Messages[message])
+			if textErr != nil {
+				r.fail(fmt.Errorf("call %d: %w", num, textErr))
+			}
+			return b
+		}, ok
 	}
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(a.board, nums, yield) }
 	for s := range r.Summaries {
@@ -179,7 +181,7 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 		}
 	}
 	if c.redact {
-		return r, c.hide(r, a, nums)
+		return r, c.hide(r, nums)
 	}
 	return r, nil
 }
@@ -241,7 +243,7 @@ func (r *capturedReport) packets(ctx context.Context, a *archive, nums []uint32)
 	if n := kept.Left(); n > 0 {
 		r.Notes = append(r.Notes, html.Words("report.packets", n))
 	}
-	r.Packets = func(call *correlate.Call) []byte {
+	r.Packets = func(call *correlate.Call, _ func(int) []byte) []byte {
 		b, err := kept.File(call.Num)
 		if err != nil {
 			r.fail(fmt.Errorf("call %d: %w", call.Num, err))
@@ -271,8 +273,17 @@ func parseSize(flag, s string) (int64, error) {
 		name string
 		n    float64
 	}{
-		{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9},
-		{"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"b", 1}, {"", 1},
+		{"kib", 1 << 10},
+		{"mib", 1 << 20},
+		{"gib", 1 << 30},
+		{"kb", 1e3},
+		{"mb", 1e6},
+		{"gb", 1e9},
+		{"k", 1e3},
+		{"m", 1e6},
+		{"g", 1e9},
+		{"b", 1},
+		{"", 1},
 	}
 	lower := strings.ToLower(strings.TrimSpace(s))
 	for _, u := range units {
@@ -295,4 +306,3 @@ func megabytes(n int64) string {
 	}
 	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
-

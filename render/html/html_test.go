@@ -73,10 +73,13 @@ func read(tb testing.TB, names ...string) *archive {
 
 func (a *archive) report() *Report {
 	return &Report{
-		Title: "t", Version: "test", Result: a.stats, Summaries: a.board.Calls(), Call: a.board.Call,
-		Text: func(c *correlate.Call, i int) []byte {
-			b, _ := decode.ReadText(a.files, c.Messages[i].Pieces)
-			return b
+		Title: "t", Version: "test", Result: a.stats, Summaries: a.board.Calls(),
+		Call: func(num uint32) (correlate.Call, func(int) []byte, bool) {
+			c, ok := a.board.Call(num)
+			return c, func(i int) []byte {
+				b, _ := decode.ReadText(a.files, c.Messages[i].Pieces)
+				return b
+			}, ok
 		},
 	}
 }
@@ -277,9 +280,8 @@ func TestPolicy(t *testing.T) {
 	if _, err := a.report().Write(t.Context(), &report); err != nil {
 		t.Fatal(err)
 	}
-	call, _ := a.board.Call(1)
-	r := a.report()
-	f := Flow{Calls: []correlate.Call{call}, Text: func(_, i int) []byte { return r.Text(&call, i) }}
+	call, texts, _ := a.report().Call(1)
+	f := Flow{Calls: []correlate.Call{call}, Text: func(_, i int) []byte { return texts(i) }}
 	if err := WriteFlow(&single, "one", "test", &f); err != nil {
 		t.Fatal(err)
 	}
@@ -475,10 +477,9 @@ func FuzzAppend(f *testing.F) {
 
 func BenchmarkAppend(b *testing.B) {
 	a := read(b, "two-proxies.pcap")
-	call, _ := a.board.Call(1)
-	r := a.report()
+	call, texts, _ := a.report().Call(1)
 	var e Encoder
-	f := Flow{Calls: []correlate.Call{call}, Text: func(_, i int) []byte { return r.Text(&call, i) }}
+	f := Flow{Calls: []correlate.Call{call}, Text: func(_, i int) []byte { return texts(i) }}
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {

@@ -41,12 +41,12 @@ type Report struct {
 	Result                 stats.Result
 	// Summaries gives the calls in the order of the list. It is walked once.
 	Summaries iter.Seq[*correlate.Summary]
-	Call      func(num uint32) (correlate.Call, bool)
-	Text      func(c *correlate.Call, message int) []byte
-	Packets   func(c *correlate.Call) []byte // a capture file with the call's frames; nil for none
-	Ladder    ladder.Options
-	Times     text.Times
-	MaxSize   int64 // bytes; 0 takes DefaultMaxSize. A report is never without its overview
+	// Call gives a call and a reader of its messages' texts, nil for one that cannot be read again.
+	Call    func(num uint32) (c correlate.Call, text func(message int) []byte, ok bool)
+	Packets func(c *correlate.Call, text func(message int) []byte) []byte // a capture file with the call's frames; nil for none
+	Ladder  ladder.Options
+	Times   text.Times
+	MaxSize int64 // bytes; 0 takes DefaultMaxSize. A report is never without its overview
 }
 
 // Written says what a report holds.
@@ -194,12 +194,12 @@ func (w *report) chunk(ctx context.Context, e *Encoder, nums []uint32) ([]byte, 
 		if i > 0 {
 			doc = append(doc, ',')
 		}
-		c, ok := w.Call(num)
+		c, texts, ok := w.Call(num)
 		if !ok || len(c.Messages) > maxMessages {
 			doc = append(doc, "null"...)
 			continue
 		}
-		f := w.flow(&c)
+		f := w.flow(&c, texts)
 		var err error
 		if doc, err = e.Append(doc, &f); err != nil {
 			return nil, fmt.Errorf("call %d: %w", num, err)
@@ -208,13 +208,13 @@ func (w *report) chunk(ctx context.Context, e *Encoder, nums []uint32) ([]byte, 
 	return pack(append(doc, ']'))
 }
 
-func (w *report) flow(c *correlate.Call) Flow {
+func (w *report) flow(c *correlate.Call, texts func(message int) []byte) Flow {
 	f := Flow{
 		Calls: []correlate.Call{*c}, Ladder: w.Ladder, Times: w.Times,
-		Text: func(_, message int) []byte { return w.Text(c, message) },
+		Text: func(_, message int) []byte { return texts(message) },
 	}
 	if w.Packets != nil {
-		f.Packets = w.Packets(c)
+		f.Packets = w.Packets(c, texts)
 	}
 	return f
 }
@@ -280,11 +280,11 @@ func (w *report) static() []staticCall {
 	var all []staticCall
 	total := 0
 	for _, num := range w.nums {
-		c, ok := w.Call(num)
+		c, texts, ok := w.Call(num)
 		if total += len(c.Messages); !ok || total > staticLimit {
 			break
 		}
-		f := w.flow(&c)
+		f := w.flow(&c, texts)
 		all = append(all, staticOf(&f))
 	}
 	return all

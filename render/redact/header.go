@@ -82,7 +82,7 @@ func (w *writer) header(i int) {
 	h := &w.msg.Headers[i]
 	w.one.Raw, w.one.Headers = w.raw, w.msg.Headers[i:i+1]
 	to := int(h.Value.Off + h.Value.Len)
-	switch classTable[h.ID] {
+	switch c := classTable[h.ID]; c {
 	case classAddresses:
 		for a := range w.one.Addresses(h.ID) {
 			w.address(&a)
@@ -93,6 +93,22 @@ func (w *writer) header(i int) {
 		w.vias()
 	case classCallIDs:
 		w.callIDs(h, to)
+	case classMethods:
+		for v := range w.one.List(h.ID) {
+			w.method(w.part(v))
+		}
+	case classOptions:
+		w.list(h.ID, 4)
+	case classNumbers:
+		w.list(h.ID, 10)
+	default:
+		w.value(c, to)
+	}
+}
+
+// value rewrites a header that holds one value.
+func (w *writer) value(c class, to int) {
+	switch c {
 	case classDialog:
 		if r, ok := sip.ParseReplaces(w.raw[w.pos:to]); ok {
 			w.put(CallID, w.part(r.CallID))
@@ -110,14 +126,6 @@ func (w *writer) header(i int) {
 		w.rack(to)
 	case classLength:
 		w.numbers(to)
-	case classMethods:
-		for v := range w.one.List(h.ID) {
-			w.method(w.part(v))
-		}
-	case classOptions:
-		w.list(h.ID, 4)
-	case classNumbers:
-		w.list(h.ID, 10)
 	case classToken:
 		w.put(Token, to)
 	case classWarning:
@@ -166,8 +174,8 @@ func (w *writer) vias() {
 	for b := range w.one.List(sip.HeaderVia) {
 		at := w.off(b)
 		w.gap(at, 0)
-		w.value[0] = sip.Header{ID: sip.HeaderVia, Value: sip.Span{Off: uint32(at), Len: uint32(len(b))}} //nolint:gosec // a message
-		w.two.Raw, w.two.Headers = w.raw, w.value[:]
+		w.via[0] = sip.Header{ID: sip.HeaderVia, Value: sip.Span{Off: uint32(at), Len: uint32(len(b))}} //nolint:gosec // a message
+		w.two.Raw, w.two.Headers = w.raw, w.via[:]
 		if v, ok := w.two.NthVia(0); ok && v.SentBy.Len > 0 {
 			w.gap(int(v.Transport.Off+v.Transport.Len), 3)
 			if v.Host.Len > 0 {

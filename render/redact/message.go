@@ -139,7 +139,7 @@ func (w *writer) multipart() {
 		w.out = append(append(append(w.out, "--"...), line...), "\r\n"...)
 		isNest := part.Depth == 0 && len(part.Type) > 10 && bytes.EqualFold(part.Type[:10], []byte("multipart/"))
 		if isNest {
-			nested = outer + "-" + strconv.Itoa(parts)
+			nested = strconv.Itoa(parts) + "-" + outer // a line that begins with the outer one would be taken for it
 		}
 		w.partHead(&part, nested, isNest)
 		if !isNest {

@@ -407,6 +407,48 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
+// TestLearnAgain: what is learnt after the first redaction leaves the pseudonyms as they were.
+func TestLearnAgain(t *testing.T) {
+	t.Parallel()
+	r := redact.New()
+	r.LearnName(redact.User, "alice")
+	first := r.Name(redact.User, "alice")
+	for _, u := range []string{"bob", "carol", "user3"} {
+		r.LearnName(redact.User, u)
+	}
+	got := []string{r.Name(redact.User, "alice"), r.Name(redact.User, "bob"), r.Name(redact.User, "carol")}
+	if diff := cmp.Diff([]string{first, "user2", "user4"}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestHostile: a capture in which every pseudonym holds an original is redacted in bounded time, to names that differ.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	r := redact.New()
+	var originals []string
+	for i := range 10 {
+		for _, s := range []string{"host#.e", "h#.inv", "#.invalid", "user#", "u#", "0000000#", "#######", "198.18.#", "2001:db8::#"} {
+			s = strings.ReplaceAll(s, "#", strconv.Itoa(i))
+			originals = append(originals, s, "x"+s)
+			r.LearnName(redact.Host, s)
+			r.LearnName(redact.User, s)
+			r.LearnName(redact.User, "x"+s)
+			r.LearnName(redact.Host, "x"+s)
+		}
+	}
+	seen := map[string]bool{}
+	for _, s := range originals {
+		for _, k := range []redact.Kind{redact.User, redact.Host} {
+			alias := r.Name(k, s)
+			if alias == s || seen[alias] {
+				t.Errorf("%q became %q", s, alias)
+			}
+			seen[alias] = true
+		}
+	}
+}
+
 // TestSweep: an original in what would pass is found.
 func TestSweep(t *testing.T) {
 	t.Parallel()

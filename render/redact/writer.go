@@ -20,8 +20,8 @@ type writer struct {
 	out []byte
 
 	msg      sip.Message
-	one, two sip.Message // a header of msg alone, and a value of it alone
-	value    [1]sip.Header
+	one, two sip.Message   // a header of msg alone, and a value of it alone
+	via      [1]sip.Header // of two
 	body     []byte
 	lower    []byte
 }
@@ -303,9 +303,10 @@ func (w *writer) named(kind Kind, s string) string {
 			w.phrase(to)
 		case Branch:
 			w.branch(to)
-		case 0, kinds:
-		default:
+		case Realm, CallID, Tag, Password, Token, Text, HeaderName, ParamName, Number, Sequence:
 			w.put(kind, to)
+		default:
+			w.put(Text, to)
 		}
 	})
 }

@@ -37,6 +37,10 @@ const replacement = "\ufffd"
 func appendEscaped(dst []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf && !special[c] {
+			i++
+			continue
+		}
 		n, with := 1, ""
 		if c := s[i]; c < utf8.RuneSelf {
 			with = entity(c)
@@ -56,6 +60,13 @@ func appendEscaped(dst []byte, s string) []byte {
 	return append(dst, s[from:]...)
 }
 
+// special are the ASCII characters that are not written as they are.
+var special = [utf8.RuneSelf]bool{
+	0: true, 1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true, 11: true, 12: true, 13: true,
+	14: true, 15: true, 16: true, 17: true, 18: true, 19: true, 20: true, 21: true, 22: true, 23: true, 24: true, 25: true, 26: true,
+	27: true, 28: true, 29: true, 30: true, 31: true, '&': true, '<': true, '>': true, '"': true, '\'': true,
+}
+
 // entity is what stands for an ASCII character, "" for itself.
 func entity(c byte) string {
 	switch c {
@@ -70,16 +81,30 @@ func entity(c byte) string {
 	case '\'':
 		return "&#39;"
 	}
-	if c < 0x20 {
-		return replacement
+	return replacement
+}
+
+// width is text.Width, without its cost for the marks that this package puts between the words of a ladder.
+func width(s string) int {
+	n := 0
+	for i := 0; i < len(s); n++ {
+		if s[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r != '·' && r != '×' && r != '→' {
+			return text.Width(s)
+		}
+		i += size
 	}
-	return ""
+	return n
 }
 
 // take gives the longest beginning of s that fits into w cells.
 func take(s string, w int) string {
-	if len(s) <= w {
-		return s // no character takes more cells than bytes
+	if len(s) <= w || width(s) <= w { // no character takes more cells than bytes
+		return s
 	}
 	state, at, rest := -1, 0, s
 	for rest != "" {
@@ -97,7 +122,7 @@ func take(s string, w int) string {
 
 // cut shortens s to w cells, with an ellipsis when something was cut off.
 func cut(s string, w int) string {
-	if text.Width(s) <= w {
+	if width(s) <= w {
 		return s
 	}
 	return take(s, max(w-1, 0)) + "…"

@@ -63,7 +63,7 @@ func (d *drawing) read() {
 		if t.address != "" {
 			d.tallHd = true
 		}
-		t.box = max(px(min(text.Width(t.label), maxName)), px(min(text.Width(t.address), maxAddress))) + 18
+		t.box = max(px(min(width(t.label), maxName)), px(min(width(t.address), maxAddress))) + 18
 		d.cols[i] = t
 	}
 	d.rows = make([]row, len(d.l.Rows))
@@ -110,7 +110,7 @@ func (d *drawing) readRow(i int, transport *string, timed bool) {
 	if t.prose {
 		d.toProse(r, t)
 	}
-	t.labelW, t.sdpW, t.notesW = text.Width(t.label), text.Width(t.sdp), text.Width(t.notes)
+	t.labelW, t.sdpW, t.notesW = width(t.label), width(t.sdp), width(t.notes)
 }
 
 // notes joins the remarks of the margin. Most rows have one or none.
@@ -189,7 +189,7 @@ func (d *drawing) plan() {
 func (d *drawing) across() {
 	timeW := 0
 	for i := range d.rows {
-		timeW = max(timeW, text.Width(d.rows[i].time))
+		timeW = max(timeW, width(d.rows[i].time))
 	}
 	d.timeX = pad + px(timeW)
 	d.callX = d.timeX + pad
@@ -306,7 +306,7 @@ func (d *drawing) margin() {
 			continue
 		}
 		for _, m := range r.Media {
-			right = max(right, d.proseX(r)+px(min(text.Width(m), maxMedia)))
+			right = max(right, d.proseX(r)+px(min(width(m), maxMedia)))
 		}
 	}
 	if d.noteW > 0 {

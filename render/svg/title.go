@@ -43,10 +43,10 @@ func wrapParts(parts []string, w int) []string {
 		if i > 0 {
 			next = now + sep + p
 		}
-		if i > 0 && text.Width(next) > w {
+		if i > 0 && width(next) > w {
 			lines, next = append(lines, now), p
 		}
-		for now = next; text.Width(now) > w; {
+		for now = next; width(now) > w; {
 			var line string
 			line, now = wrapLine(now, w)
 			lines = append(lines, line)

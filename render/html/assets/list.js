@@ -143,7 +143,7 @@ S.ListView = (root, source, open) => {
     refresh,
     show() { refresh(false); scroll.focus({ preventScroll: true }); },
     focusSearch() { search.focus(); search.select(); },
-    set(values) { Object.assign(query, values); refresh(true); },
+    set(values) { Object.assign(query, values); return refresh(true); },
     // merge takes changed calls from the server: those in sight change at once, the rest when somebody looks.
     merge(calls) {
       const plain = query.sort === 'num' && !query.desc && !query.text && !query.state && !query.method && !query.code && !query.host && !query.user && !query.expr;
