@@ -330,15 +330,16 @@ func agreeMermaid(t *testing.T, p *picture, arrows []said, diagram string) {
 			t.Fatalf("Mermaid has more than the %d arrows of the picture", n)
 		}
 		a := &arrows[n]
-		want := a.label
+		words := []string{a.label}
 		for _, more := range []struct {
 			is bool
 			s  string
 		}{{a.sdp != "", a.sdp}, {a.count > 1, fmt.Sprintf("×%d", a.count)}, {a.hops > 1, fmt.Sprintf("(%d hops)", a.hops)}} {
 			if more.is {
-				want += " " + more.s
+				words = append(words, more.s)
 			}
 		}
+		want := strings.Join(words, " ")
 		if atoi(m[1]) != a.from+1 || atoi(m[3]) != a.to+1 || unescape(m[4]) != want || (m[2] == "-->>") != dashed[n] {
 			t.Errorf("Mermaid: arrow %d is %q, in the picture %+v", n, s, *a)
 		}

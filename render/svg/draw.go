@@ -9,8 +9,7 @@ import (
 
 // group begins a part of the picture that stands further down.
 func (d *drawing) group(y int) {
-	d.str(`<g transform="translate(0 `)
-	d.num(y)
+	d.pair(`<g transform="translate(0 `, y)
 	d.str(`)">`)
 }
 
@@ -20,18 +19,17 @@ func (d *drawing) header() {
 	boxH := d.headH - top - bottom
 	for i := range d.cols {
 		c := &d.cols[i]
-		d.str(`<g class="column" data-column="`)
-		d.num(i)
+		d.pair(`<g class="column" data-column="`, i)
 		d.str(`" role="img" aria-label="`)
 		d.columnName(c)
 		d.str(`"><title>`)
 		d.columnName(c)
-		d.str(`</title><rect class="box"`)
-		d.attr("x", c.x-c.box/2)
-		d.attr("y", top)
-		d.attr("width", c.box)
-		d.attr("height", boxH)
-		d.str(` rx="5"/>`)
+		d.str(`</title>`)
+		d.pair(`<rect class="box" x="`, c.x-c.box/2)
+		d.pair(`" y="`, top)
+		d.pair(`" width="`, c.box)
+		d.pair(`" height="`, boxH)
+		d.str(`" rx="5"/>`)
 		y := top + boxH/2 + 5
 		if c.address != "" {
 			d.line("address", c.x, top+boxH-7, cut(c.address, maxAddress))
@@ -58,12 +56,9 @@ func (d *drawing) lifelines(from, to int) {
 	}
 	d.str(`<path class="life" aria-hidden="true" d="`)
 	for i := range d.cols {
-		d.str("M")
-		d.num(d.cols[i].x)
-		d.str(".5 ")
-		d.num(from)
-		d.str("V")
-		d.num(to)
+		d.pair("M", d.cols[i].x)
+		d.pair(".5 ", from)
+		d.pair("V", to)
 	}
 	d.str(`"/>`)
 }
@@ -78,10 +73,8 @@ func (d *drawing) body() {
 			y += d.rows[i].h
 		}
 	}
-	d.str(`<path class="foot" aria-hidden="true" d="M0 `)
-	d.num(d.laneH)
-	d.str(".5H")
-	d.num(d.width)
+	d.pair(`<path class="foot" aria-hidden="true" d="M0 `, d.laneH)
+	d.pair(".5H", d.width)
 	d.str(`"/>`)
 	y = d.laneH + footGap/2
 	for i := range d.rows {
@@ -97,18 +90,15 @@ func (d *drawing) row(i, y int) {
 	d.flushAt()
 	r, t := &d.l.Rows[i], &d.rows[i]
 	d.openRow(i, y)
-	d.str(`<rect class="hit"`)
-	d.attr("width", d.width)
-	d.attr("height", t.h)
-	d.str(`/>`)
+	d.pair(`<rect class="hit" width="`, d.width)
+	d.pair(`" height="`, t.h)
+	d.str(`"/>`)
 	if t.time != "" {
 		d.line("time", d.timeX, base, t.time)
 	}
 	if len(d.l.Calls) > 1 && r.Call >= 0 && r.Call < len(d.l.Calls) && r.Kind != ladder.State {
-		d.str(`<text class="call"`)
-		d.attr("x", d.callX)
-		d.attr("y", base)
-		d.str(`>#`)
+		d.openText("call", d.callX, base)
+		d.str("#")
 		d.uint(uint64(d.l.Calls[r.Call].Num))
 		d.str(`</text>`)
 	}
@@ -137,38 +127,29 @@ func (d *drawing) openRow(i, y int) {
 	d.class(r)
 	d.str(`" id="`)
 	d.str(d.id)
-	d.str("r")
-	d.num(i)
-	d.str(`"`)
-	d.attr("data-row", i)
-	d.attr("data-call", r.Call)
+	d.pair("r", i)
+	d.pair(`" data-row="`, i)
+	d.pair(`" data-call="`, r.Call)
 	for k, m := range r.Messages {
-		d.str([...]string{` data-msgs="`, " "}[min(k, 1)])
-		d.num(m)
-	}
-	if len(r.Messages) > 0 {
-		d.str(`"`)
+		d.pair([...]string{`" data-msgs="`, " "}[min(k, 1)], m)
 	}
 	if r.Txn >= 0 {
-		d.attr("data-txn", r.Txn)
+		d.pair(`" data-txn="`, r.Txn)
 	}
 	if r.Dialog >= 0 {
-		d.attr("data-dialog", r.Dialog)
+		d.pair(`" data-dialog="`, r.Dialog)
 	}
 	if r.Frame > 0 {
-		d.str(` data-frame="`)
+		d.str(`" data-frame="`)
 		d.uint(r.Frame)
-		d.str(`"`)
 	}
 	if r.Kind == ladder.Arrow {
-		d.str(` tabindex="0" role="button"`)
+		d.str(`" tabindex="0" role="button" aria-label="`)
 	} else {
-		d.str(` role="img"`)
+		d.str(`" role="img" aria-label="`)
 	}
-	d.str(` aria-label="`)
 	d.sentence(i)
-	d.str(`" transform="translate(0 `)
-	d.num(y)
+	d.pair(`" transform="translate(0 `, y)
 	d.str(`)"><title>`)
 	d.tip(i)
 	d.str(`</title>`)
@@ -277,10 +258,9 @@ func (d *drawing) line(class string, x, y int, s string) {
 func (d *drawing) openText(class string, x, y int) {
 	d.str(`<text class="`)
 	d.str(class)
-	d.str(`"`)
-	d.attr("x", x)
-	d.attr("y", y)
-	d.str(`>`)
+	d.pair(`" x="`, x)
+	d.pair(`" y="`, y)
+	d.str(`">`)
 }
 
 // lines writes a text in lines of at most w cells.
@@ -293,10 +273,9 @@ func (d *drawing) lines(class string, x, y int, s string, w int) {
 		return
 	}
 	for {
-		d.str(`<tspan`)
-		d.attr("x", x)
-		d.attr("y", y)
-		d.str(`>`)
+		d.pair(`<tspan x="`, x)
+		d.pair(`" y="`, y)
+		d.str(`">`)
 		d.text(first)
 		d.str(`</tspan>`)
 		if rest == "" {
@@ -344,12 +323,9 @@ func (d *drawing) arrow(r *ladder.Row, t *row) {
 	if r.Kind == ladder.Gap {
 		stop = end
 	}
-	d.str(`<path class="shaft" d="M`)
-	d.num(x)
-	d.str(".5 ")
-	d.num(arrowY)
-	d.str(".5H")
-	d.num(stop)
+	d.pair(`<path class="shaft" d="M`, x)
+	d.pair(".5 ", arrowY)
+	d.pair(".5H", stop)
 	d.str(`"/>`)
 	switch {
 	case r.Kind == ladder.Gap:
@@ -362,10 +338,8 @@ func (d *drawing) arrow(r *ladder.Row, t *row) {
 
 // head draws a solid head with its tip at x.
 func (d *drawing) head(x, y int, shape string) {
-	d.str(`<path class="head" d="M`)
-	d.num(x)
-	d.str(" ")
-	d.num(y)
+	d.pair(`<path class="head" d="M`, x)
+	d.pair(" ", y)
 	d.str(".5")
 	d.str(shape)
 	d.str(`"/>`)
@@ -375,16 +349,11 @@ func (d *drawing) head(x, y int, shape string) {
 func (d *drawing) loop(r *ladder.Row, t *row) {
 	const top, right, drop = 9, 26, 14
 	x := d.cols[r.From].x
-	d.str(`<path class="shaft" d="M`)
-	d.num(x)
-	d.str(".5 ")
-	d.num(top)
-	d.str(".5h")
-	d.num(right)
-	d.str("v")
-	d.num(drop)
-	d.str("H")
-	d.num(x + 8)
+	d.pair(`<path class="shaft" d="M`, x)
+	d.pair(".5 ", top)
+	d.pair(".5h", right)
+	d.pair("v", drop)
+	d.pair("H", x+8)
 	d.str(`"/>`)
 	d.head(x+1, top+drop, "l9-4v8z")
 	d.label(d.beside(r.From, t), t, "label side", base+lineStep)

@@ -16,18 +16,10 @@ func (d *drawing) str(s string) { d.buf = append(d.buf, s...) }
 // text writes a text of the wire, as content or as an attribute in double quotes.
 func (d *drawing) text(s string) { d.buf = appendEscaped(d.buf, s) }
 
-func (d *drawing) num(n int) { d.buf = strconv.AppendInt(d.buf, int64(n), 10) }
-
 func (d *drawing) uint(n uint64) { d.buf = strconv.AppendUint(d.buf, n, 10) }
 
-// attr writes an attribute with a number.
-func (d *drawing) attr(name string, n int) {
-	d.str(" ")
-	d.str(name)
-	d.str(`="`)
-	d.num(n)
-	d.str(`"`)
-}
+// pair writes markup and a number behind it.
+func (d *drawing) pair(s string, n int) { d.buf = strconv.AppendInt(append(d.buf, s...), int64(n), 10) }
 
 // replacement stands for what XML forbids.
 const replacement = "\ufffd"
@@ -37,7 +29,7 @@ const replacement = "\ufffd"
 func appendEscaped(dst []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf && !special[c] {
+		if plain(s[i]) {
 			i++
 			continue
 		}
@@ -60,14 +52,12 @@ func appendEscaped(dst []byte, s string) []byte {
 	return append(dst, s[from:]...)
 }
 
-// special are the ASCII characters that are not written as they are.
-var special = [utf8.RuneSelf]bool{
-	0: true, 1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true, 11: true, 12: true, 13: true,
-	14: true, 15: true, 16: true, 17: true, 18: true, 19: true, 20: true, 21: true, 22: true, 23: true, 24: true, 25: true, 26: true,
-	27: true, 28: true, 29: true, 30: true, 31: true, '&': true, '<': true, '>': true, '"': true, '\'': true,
+// plain reports whether a byte is ASCII that is written as it is.
+func plain(c byte) bool {
+	return c >= 0x20 && c < utf8.RuneSelf && c != '&' && c != '<' && c != '>' && c != '"' && c != '\''
 }
 
-// entity is what stands for an ASCII character, "" for itself.
+// entity is what stands for an ASCII character that is not plain.
 func entity(c byte) string {
 	switch c {
 	case '&':

@@ -37,7 +37,7 @@ const (
 	maxAddress = 47 // an IPv6 address with its port
 	maxMargin  = 44
 	maxProse   = 60
-	maxMedia   = 64
+	maxMedia   = 76
 )
 
 // px is the width of cells.

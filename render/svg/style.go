@@ -7,22 +7,24 @@ type color struct{ name, light, dark string }
 
 // colors are the custom properties without their prefix --ladder-, with what they are when a page does not set them.
 // Every text has a contrast of 4.5 or more with its ground, light and dark.
-var colors = [...]color{
-	{"bg", "#ffffff", "#14181f"},
-	{"fg", "#16202b", "#e3e8ee"},
-	{"dim", "#566573", "#9aa8b8"},
-	{"line", "#b4bec8", "#4a5667"},
-	{"head", "#f4f6f8", "#1d232d"},
-	{"hover", "#eef4fb", "#1f2a38"},
-	{"chosen", "#fff3c4", "#4d4213"},
-	{"focus", "#0b62b0", "#6cb2f5"},
-	{"request", "#0b57a4", "#6cb2f5"},
-	{"provisional", "#86560a", "#e0ae56"},
-	{"success", "#1b7a39", "#63c884"},
-	{"redirect", "#7a3fb0", "#c39bf0"},
-	{"failure", "#b3261e", "#f0837b"},
-	{"note", "#6d5200", "#d9bd6a"},
-	{"gap", "#a3238e", "#ee8fdc"},
+func colors() []color {
+	return []color{
+		{"bg", "#ffffff", "#14181f"},
+		{"fg", "#16202b", "#e3e8ee"},
+		{"dim", "#566573", "#9aa8b8"},
+		{"line", "#b4bec8", "#4a5667"},
+		{"head", "#f4f6f8", "#1d232d"},
+		{"hover", "#eef4fb", "#1f2a38"},
+		{"chosen", "#fff3c4", "#4d4213"},
+		{"focus", "#0b62b0", "#6cb2f5"},
+		{"request", "#0b57a4", "#6cb2f5"},
+		{"provisional", "#86560a", "#e0ae56"},
+		{"success", "#1b7a39", "#63c884"},
+		{"redirect", "#7a3fb0", "#c39bf0"},
+		{"failure", "#b3261e", "#f0837b"},
+		{"note", "#6d5200", "#d9bd6a"},
+		{"gap", "#a3238e", "#ee8fdc"},
+	}
 }
 
 // layout is the part of the style sheet that has no colours.
@@ -46,32 +48,33 @@ const layout = `.ladder{display:block;font:12px/1 ui-monospace,SFMono-Regular,Me
 .ladder .box{stroke-width:1}
 `
 
-// rules are the colours of things: selector, property, name of the colour. "none" and "current" are no custom
-// properties.
-var rules = [...][3]string{
-	{".ladder", "color", "fg"},
-	{".ladder .paper", "fill", "bg"},
-	{".ladder text", "fill", "fg"},
-	{".ladder .life,.ladder .foot,.ladder .box", "stroke", "line"},
-	{".ladder .box", "fill", "head"},
-	{".ladder .hit", "fill", "transparent"},
-	{".ladder .time,.ladder .call,.ladder .address,.ladder .callid,.ladder .totals", "fill", "dim"},
-	{".ladder .request", "color", "request"},
-	{".ladder .s1xx,.ladder .row.challenge", "color", "provisional"},
-	{".ladder .s2xx", "color", "success"},
-	{".ladder .s3xx", "color", "redirect"},
-	{".ladder .s4xx,.ladder .s5xx,.ladder .s6xx", "color", "failure"},
-	{".ladder .note", "color", "note"},
-	{".ladder .gap", "color", "gap"},
-	{".ladder .label,.ladder .head", "fill", "currentColor"},
-	{".ladder .shaft", "stroke", "currentColor"},
-	{".ladder .sdp,.ladder .media,.ladder .margin", "fill", "dim"},
-	{".ladder .over,.ladder .prose", "stroke", "bg"},
-	{".ladder .same-dialog .hit,.ladder .same-txn .hit,.ladder .row:hover .hit", "fill", "hover"},
-	{".ladder .same-dialog .over,.ladder .same-txn .over,.ladder .row:hover .over,.ladder .row:hover .prose", "stroke", "hover"},
-	{".ladder .chosen .hit", "fill", "chosen"},
-	{".ladder .chosen .over", "stroke", "chosen"},
-	{".ladder .row:focus-visible .hit", "stroke", "focus"},
+// rules are the colours of things: selector, property, and the name of a colour or another value.
+func rules() [][3]string {
+	return [][3]string{
+		{".ladder", "color", "fg"},
+		{".ladder .paper", "fill", "bg"},
+		{".ladder text", "fill", "fg"},
+		{".ladder .life,.ladder .foot,.ladder .box", "stroke", "line"},
+		{".ladder .box", "fill", "head"},
+		{".ladder .hit", "fill", "transparent"},
+		{".ladder .time,.ladder .call,.ladder .address,.ladder .callid,.ladder .totals", "fill", "dim"},
+		{".ladder .request", "color", "request"},
+		{".ladder .s1xx,.ladder .row.challenge", "color", "provisional"},
+		{".ladder .s2xx", "color", "success"},
+		{".ladder .s3xx", "color", "redirect"},
+		{".ladder .s4xx,.ladder .s5xx,.ladder .s6xx", "color", "failure"},
+		{".ladder .note", "color", "note"},
+		{".ladder .gap", "color", "gap"},
+		{".ladder .label,.ladder .head", "fill", "currentColor"},
+		{".ladder .shaft", "stroke", "currentColor"},
+		{".ladder .sdp,.ladder .media,.ladder .margin", "fill", "dim"},
+		{".ladder .over,.ladder .prose", "stroke", "bg"},
+		{".ladder .same-dialog .hit,.ladder .same-txn .hit,.ladder .row:hover .hit", "fill", "hover"},
+		{".ladder .same-dialog .over,.ladder .same-txn .over,.ladder .row:hover .over,.ladder .row:hover .prose", "stroke", "hover"},
+		{".ladder .chosen .hit", "fill", "chosen"},
+		{".ladder .chosen .over", "stroke", "chosen"},
+		{".ladder .row:focus-visible .hit", "stroke", "focus"},
+	}
 }
 
 // StyleSheet is the CSS for ladders inside a page. All colours can be set by custom properties of an element around them:
@@ -83,14 +86,15 @@ var rules = [...][3]string{
 // A page may give a row the classes same-txn, same-dialog and chosen.
 func StyleSheet() string {
 	var b strings.Builder
+	all := colors()
 	b.WriteString(layout)
-	vars(&b, ".ladder", func(c *color) string { return "var(--ladder-" + c.name + "," + c.light + ")" })
+	vars(&b, all, func(c *color) string { return "var(--ladder-" + c.name + "," + c.light + ")" })
 	b.WriteString("@supports (color:light-dark(red,red)){")
-	vars(&b, ".ladder", func(c *color) string {
+	vars(&b, all, func(c *color) string {
 		return "var(--ladder-" + c.name + ",light-dark(" + c.light + "," + c.dark + "))"
 	})
 	b.WriteString("}\n@media (forced-colors:active){")
-	vars(&b, ".ladder", func(c *color) string {
+	vars(&b, all, func(c *color) string {
 		switch c.name {
 		case "bg", "head", "hover", "chosen":
 			return "Canvas"
@@ -101,9 +105,9 @@ func StyleSheet() string {
 		}
 	})
 	b.WriteString("}\n")
-	for _, r := range &rules {
+	for _, r := range rules() {
 		b.WriteString(r[0] + "{")
-		if c := colorOf(r[2]); c == nil {
+		if c := colorOf(all, r[2]); c == nil {
 			b.WriteString(r[1] + ":" + r[2])
 		} else {
 			b.WriteString(r[1] + ":" + c.light + ";" + r[1] + ":var(--l-" + c.name + ")")
@@ -114,18 +118,19 @@ func StyleSheet() string {
 }
 
 // vars sets the style sheet's own names of the colours.
-func vars(b *strings.Builder, selector string, value func(c *color) string) {
-	b.WriteString(selector + "{")
-	for i := range colors {
-		b.WriteString("--l-" + colors[i].name + ":" + value(&colors[i]) + ";")
+func vars(b *strings.Builder, all []color, value func(c *color) string) {
+	b.WriteString(".ladder{")
+	for i := range all {
+		b.WriteString("--l-" + all[i].name + ":" + value(&all[i]) + ";")
 	}
 	b.WriteString("}\n")
 }
 
-func colorOf(name string) *color {
-	for i := range colors {
-		if colors[i].name == name {
-			return &colors[i]
+// colorOf finds a colour by its name; nil when the name is a value of CSS.
+func colorOf(all []color, name string) *color {
+	for i := range all {
+		if all[i].name == name {
+			return &all[i]
 		}
 	}
 	return nil
@@ -134,17 +139,18 @@ func colorOf(name string) *color {
 // appendStandalone writes the style sheet of a file of its own. It has no custom properties: programs that draw SVG
 // without being browsers do not know them.
 func appendStandalone(dst []byte) []byte {
+	all := colors()
 	dst = append(dst, layout...)
-	dst = appendRules(dst, func(c *color) string { return c.light })
+	dst = appendRules(dst, all, func(c *color) string { return c.light })
 	dst = append(dst, "@media (prefers-color-scheme:dark){\n"...)
-	dst = appendRules(dst, func(c *color) string { return c.dark })
+	dst = appendRules(dst, all, func(c *color) string { return c.dark })
 	return append(dst, "}\n"...)
 }
 
-func appendRules(dst []byte, value func(c *color) string) []byte {
-	for _, r := range &rules {
+func appendRules(dst []byte, all []color, value func(c *color) string) []byte {
+	for _, r := range rules() {
 		v := r[2]
-		if c := colorOf(v); c != nil {
+		if c := colorOf(all, v); c != nil {
 			v = value(c)
 		}
 		for _, s := range [...]string{r[0], "{", r[1], ":", v, "}\n"} {

@@ -138,11 +138,9 @@ func (d *drawing) whole() {
 	if d.opts.Standalone {
 		d.str("<style>")
 		d.buf = appendStandalone(d.buf)
-		d.str("</style><rect class=\"paper\" width=\"")
-		d.num(d.width)
-		d.str("\" height=\"")
-		d.num(titleH + d.headH + d.bodyH + footH)
-		d.str("\"/>")
+		d.pair(`</style><rect class="paper" width="`, d.width)
+		d.pair(`" height="`, titleH+d.headH+d.bodyH+footH)
+		d.str(`"/>`)
 	}
 	y := titleBase
 	for i := range titles {
@@ -164,14 +162,11 @@ func (d *drawing) whole() {
 // open begins a picture. what says which part of the ladder it is.
 func (d *drawing) open(height int, what string) {
 	height = max(height, 1) // a viewBox without height is an error
-	d.str(`<svg xmlns="http://www.w3.org/2000/svg" class="ladder" width="`)
-	d.num(d.width)
-	d.str(`" height="`)
-	d.num(height)
-	d.str(`" viewBox="0 0 `)
-	d.num(d.width)
-	d.str(" ")
-	d.num(height)
+	d.str(`<svg xmlns="http://www.w3.org/2000/svg" class="ladder`)
+	d.pair(`" width="`, d.width)
+	d.pair(`" height="`, height)
+	d.pair(`" viewBox="0 0 `, d.width)
+	d.pair(" ", height)
 	d.str(`" role="group" aria-label="`)
 	d.str(what)
 	for i := range d.l.Calls {

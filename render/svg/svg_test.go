@@ -232,7 +232,7 @@ func hostileLadder(s string) ladder.Ladder {
 	for range 3 {
 		l.Columns = append(l.Columns, ladder.Column{Label: s, Address: s})
 	}
-	for k := ladder.Kind(0); k < 7; k++ {
+	for k := range ladder.Kind(7) {
 		for _, ends := range [][2]int{{0, 1}, {2, 0}, {1, 1}, {2, 2}, {-1, -1}, {0, 99}} {
 			l.Rows = append(l.Rows, row(k, ends[0], ends[1]))
 		}
@@ -401,8 +401,12 @@ func TestLabels(t *testing.T) {
 	long := strings.Repeat("x", 80)
 	l := ladder.Ladder{Columns: []ladder.Column{{Label: "a"}, {Label: "b"}, {Label: "c"}}}
 	for _, r := range []ladder.Row{
-		{From: 0, To: 1, Label: "INVITE", SDP: "sdp PCMU"}, {From: 0, To: 1, Label: strings.Repeat("r", 28), SDP: "sdp PCMU"},
-		{From: 2, To: 1, Label: long, SDP: long}, {From: 2, To: 0, Label: "BYE"}, {From: 1, To: 1, Label: "OPTIONS", SDP: long}, {From: 2, To: 2, Label: long},
+		{From: 0, To: 1, Label: "INVITE", SDP: "sdp PCMU"},
+		{From: 0, To: 1, Label: strings.Repeat("r", 28), SDP: "sdp PCMU"},
+		{From: 2, To: 1, Label: long, SDP: long},
+		{From: 2, To: 0, Label: "BYE"},
+		{From: 1, To: 1, Label: "OPTIONS", SDP: long},
+		{From: 2, To: 2, Label: long},
 	} {
 		r.Kind = ladder.Arrow
 		l.Rows = append(l.Rows, r)

@@ -115,30 +115,30 @@ func (d *drawing) title(i int) []string {
 // totals is the footer, as the text ladder has it.
 func (d *drawing) totals() string {
 	t := &d.l.Totals
-	s := count(t.Transactions, "transaction", "s") + " on " + count(t.Hops, "hop", "s")
-	add := func(n int, what, many string) {
+	s := count(t.Transactions, "transaction") + " on " + count(t.Hops, "hop")
+	add := func(n int, what string) {
 		if n > 0 {
-			s += sep + count(n, what, many)
+			s += sep + count(n, what)
 		}
 	}
-	add(t.Dialogs, "dialog", "s")
+	add(t.Dialogs, "dialog")
 	if t.EarlyDialogs != t.Dialogs {
-		add(t.EarlyDialogs, "early dialog", "s")
+		add(t.EarlyDialogs, "early dialog")
 	}
-	add(t.Retransmissions, "retransmission", "s")
+	add(t.Retransmissions, "retransmission")
 	if t.Duplicates > 0 {
-		s += sep + count(t.Duplicates, "duplicate", "s") + " of the tap"
+		s += sep + count(t.Duplicates, "duplicate") + " of the tap"
 	}
-	add(t.Gaps, "gap", "s")
+	add(t.Gaps, "gap")
 	if t.Accounting != "" {
 		s += sep + text.Clean(t.Accounting)
 	}
 	return s
 }
 
-func count(n int, what, many string) string {
-	if n == 1 {
-		many = ""
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
 	}
-	return strconv.Itoa(n) + " " + what + many
+	return strconv.Itoa(n) + " " + what
 }
