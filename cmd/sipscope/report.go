@@ -14,6 +14,7 @@ import (
 
 	"sipscope/correlate"
 	"sipscope/correlate/stats"
+	"sipscope/decode"
 	"sipscope/render/html"
 	"sipscope/render/save"
 	"sipscope/render/text"
@@ -159,16 +160,7 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 	}
 	r.Ladder.Source, r.Ladder.Of, r.Ladder.Accounting = a.source(), all, a.accountingLine()
 	r.Times = ladderTimes(c.times)
-	r.Call = func(num uint32) (correlate.Call, func(message int) []byte, bool) {
-		call, ok := a.board.Call(num)
-		return call, func(message int) []byte {
-			b, textErr := a.text(&call.Messages[message])
-			if textErr != nil {
-				r.fail(fmt.Errorf("call %d: %w", num, textErr))
-			}
-			return b
-		}, ok
-	}
+	r.Call = callReader(a.board, a.files, r.fail)
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(a.board, nums, yield) }
 	for s := range r.Summaries {
 		sink.Call(s)
@@ -184,6 +176,22 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 		return r, c.hide(r, nums)
 	}
 	return r, nil
+}
+
+// callReader gives calls with readers of their texts; fail hears of texts that cannot be read again.
+func callReader(
+	board *correlate.Board, files decode.TextReader, fail func(error),
+) func(num uint32) (correlate.Call, func(message int) []byte, bool) {
+	return func(num uint32) (correlate.Call, func(message int) []byte, bool) {
+		call, ok := board.Call(num)
+		return call, func(message int) []byte {
+			b, err := decode.ReadText(files, call.Messages[message].Pieces)
+			if err != nil {
+				fail(fmt.Errorf("call %d: %w", num, err))
+			}
+			return b
+		}, ok
+	}
 }
 
 // chosen finds the calls of the report: those named, or all that match the filter.

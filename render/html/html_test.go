@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -487,5 +489,37 @@ func BenchmarkAppend(b *testing.B) {
 		if dst, err = e.Append(dst[:0], &f); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The files of live pages are those that the shell names, and can be read.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	a := read(t, "two-proxies.pcap")
+	call, texts, _ := a.report().Call(1)
+	flow := Flow{Calls: []correlate.Call{call}, Text: func(_, i int) []byte { return texts(i) }}
+	var shell bytes.Buffer
+	if err := WriteLive(&shell, &Live{View: "call", Title: "a <b>", Version: "v", Base: "/u/3", Upload: true, Flow: &flow}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := LiveFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{files.Script, files.Charts, files.Style} {
+		if b, err := fs.ReadFile(files, name); err != nil || len(b) < 1000 || !bytes.Contains(shell.Bytes(), []byte(`"/assets/`+name+`"`)) {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
+	}
+	if _, err := files.Open("../page.tmpl"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("another file: %v", err)
+	}
+	for _, want := range []string{"a &lt;b&gt;", `href="/u/3/calls"`, `action="/u/3/api/v1/upload"`, "180 Ringing", `{"live":true,"base":"/u/3"}`, "<svg "} {
+		if !bytes.Contains(shell.Bytes(), []byte(want)) {
+			t.Errorf("the shell lacks %q", want)
+		}
+	}
+	if bytes.Contains(markup(shell.Bytes()), []byte(" style=")) || bytes.Contains(shell.Bytes(), []byte("<script>")) {
+		t.Error("the shell has an inline style or script, which the server's policy refuses")
 	}
 }

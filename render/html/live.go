@@ -24,27 +24,6 @@ type liveMeta struct {
 	Base string `json:"base"`
 }
 
-// Files are the script and style sheet of live pages under names that change with them.
-type Files struct {
-	Script, Charts, Style string
-	Content               map[string][]byte // of each
-}
-
-// LiveFiles gives what a server must serve beside the pages of WriteLive, below /assets/.
-func LiveFiles() (Files, error) {
-	b := shared()
-	if b.err != nil {
-		return Files{}, b.err
-	}
-	f := Files{
-		Script: "sipscope-" + fingerprint(b.script) + ".js",
-		Charts: "echarts-" + fingerprint(chart.Script()) + ".js",
-		Style:  "sipscope-" + fingerprint(b.style) + ".css",
-	}
-	f.Content = map[string][]byte{f.Script: b.script, f.Charts: chart.Script(), f.Style: b.style}
-	return f, nil
-}
-
 // WriteLive writes the shell: a server sends the policy as a header, so the page names files instead of hashes.
 func WriteLive(to io.Writer, l *Live) error {
 	b := shared()

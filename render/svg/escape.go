@@ -74,16 +74,24 @@ func entity(c byte) string {
 	return replacement
 }
 
-// width is text.Width, without its cost for the marks that this package puts between the words of a ladder.
+// simple is the length in bytes of the character that s begins with, when it takes one cell and combines with nothing:
+// ASCII, and the marks that this package puts between the words of a ladder; 0 for others.
+func simple(s string) int {
+	if s[0] < utf8.RuneSelf {
+		return 1
+	}
+	if r, n := utf8.DecodeRuneInString(s); r == '·' || r == '×' || r == '→' {
+		return n
+	}
+	return 0
+}
+
+// width is text.Width, without its cost for texts of simple characters.
 func width(s string) int {
 	n := 0
 	for i := 0; i < len(s); n++ {
-		if s[i] < utf8.RuneSelf {
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r != '·' && r != '×' && r != '→' {
+		size := simple(s[i:])
+		if size == 0 {
 			return text.Width(s)
 		}
 		i += size
@@ -91,11 +99,22 @@ func width(s string) int {
 	return n
 }
 
-// take gives the longest beginning of s that fits into w cells.
+// take gives the longest beginning of s that fits into w cells. It looks no further than that.
 func take(s string, w int) string {
-	if len(s) <= w || width(s) <= w { // no character takes more cells than bytes
-		return s
+	for i, n := 0, 0; i < len(s); n++ {
+		size := simple(s[i:])
+		if size == 0 {
+			return takeClusters(s, w)
+		}
+		if n == w {
+			return s[:i]
+		}
+		i += size
 	}
+	return s
+}
+
+func takeClusters(s string, w int) string {
 	state, at, rest := -1, 0, s
 	for rest != "" {
 		var c string
