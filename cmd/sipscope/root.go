@@ -55,7 +55,7 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newConfig(std), filtersTopic(), columnsTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newServe(std), newConfig(std), filtersTopic(), columnsTopic())
 	return root
 }
 

@@ -277,8 +277,17 @@ func arrowIn(line []string, lanes []int) (from, to int, ok bool) {
 // agreeProse compares what is said above, below and between the arrows with the text ladder, which breaks no line of it.
 func agreeProse(t *testing.T, p *picture, drawing string) {
 	t.Helper()
+	titles, _, _ := strings.Cut(drawing, "\n\n")
+	bare := func(s string) string { return strings.NewReplacer(" ", "", "\n", "", "·", "").Replace(s) }
+	if got := strings.Join(p.titles, ""); bare(got) != bare(titles) {
+		t.Errorf("the titles are %q, in the text ladder %q", got, titles)
+	}
+	lines := strings.Split(strings.TrimRight(drawing, "\n"), "\n")
+	if last := strings.TrimSpace(lines[len(lines)-1]); p.totals != last {
+		t.Errorf("the totals are %q, in the text ladder %q", p.totals, last)
+	}
 	all := dense(strings.NewReplacer("│", "", "─", "", "┼", "", "┄", "").Replace(drawing))
-	parts := append(slices.Clone(p.titles), p.totals)
+	var parts []string
 	for i := range p.rows {
 		r := &p.rows[i]
 		parts = append(parts, r.prose, r.margin, r.time)

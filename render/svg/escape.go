@@ -90,6 +90,10 @@ func simple(s string) int {
 func width(s string) int {
 	n := 0
 	for i := 0; i < len(s); n++ {
+		if s[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
 		size := simple(s[i:])
 		if size == 0 {
 			return text.Width(s)
@@ -101,6 +105,9 @@ func width(s string) int {
 
 // take gives the longest beginning of s that fits into w cells. It looks no further than that.
 func take(s string, w int) string {
+	if len(s) <= w {
+		return s // no character takes more cells than bytes
+	}
 	for i, n := 0, 0; i < len(s); n++ {
 		size := simple(s[i:])
 		if size == 0 {

@@ -356,13 +356,13 @@ func (p *picture) checkText(tb testing.TB, r *readRow, t *readText) {
 	case middle:
 		lo, hi = t.x-w/2, t.x+w/2
 	}
-	const glyph = 15 // a line must hold one character, however wide
+	const glyph, air = 15, 6 // a line must hold one character, however wide; no label touches a lifeline
 	if lo < 0 || hi > p.width && w > glyph || t.y < 10 || t.y > r.h {
 		tb.Fatalf("%q (%s) takes %d to %d at %d in a row of %d by %d", t.s, t.class, lo, hi, t.y, p.width, r.h)
 	}
 	if middle && !slices.Contains(words, "over") {
 		for _, x := range p.lanes {
-			if x > lo && x < hi && w > glyph {
+			if x > lo-air && x < hi+air && w > glyph {
 				tb.Fatalf("%q takes %d to %d over the lifeline at %d", t.s, lo, hi, x)
 			}
 		}

@@ -63,13 +63,13 @@ func TestCut(t *testing.T) {
 func TestEscape(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]string{
-		"":              "",
-		"180 Ringing":   "180 Ringing",
-		`<a b="c">&'`:   "&lt;a b=&quot;c&quot;&gt;&amp;&#39;",
-		"a\x00\x1f\tb":  "a\ufffd\ufffd\ufffdb",
+		"":                "",
+		"180 Ringing":     "180 Ringing",
+		`<a b="c">&'`:     "&lt;a b=&quot;c&quot;&gt;&amp;&#39;",
+		"a\x00\x1f\tb":    "a\ufffd\ufffd\ufffdb",
 		"\xff界\ufffe\xc3": "\ufffd界\ufffd\ufffd",
-		"\ufffd\u007f":  "\ufffd\u007f",
-		"\U0001f600":    "\U0001f600",
+		"\ufffd\u007f":    "\ufffd\u007f",
+		"\U0001f600":      "\U0001f600",
 	} {
 		if got := string(appendEscaped(nil, s)); got != want {
 			t.Errorf("%q becomes %q, want %q", s, got, want)

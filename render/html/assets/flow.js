@@ -81,7 +81,7 @@ S.FlowView = (root, source, go) => {
     const total = h + Number(body.getAttribute('height'));
     for (const [k, v] of [['width', w], ['height', total], ['viewBox', '0 0 ' + w + ' ' + total], ['class', 'ladder']]) all.setAttribute(k, v);
     const style = document.createElementNS(all.namespaceURI, 'style');
-    style.textContent = S.words.ladder_style;
+    style.textContent = S.words.ladder_style + '.ladder{color-scheme:light}';
     const paper = document.createElementNS(all.namespaceURI, 'rect');
     for (const [k, v] of [['width', '100%'], ['height', '100%'], ['fill', '#fff']]) paper.setAttribute(k, v);
     const low = body.cloneNode(true);
@@ -138,7 +138,7 @@ S.FlowView = (root, source, go) => {
       return;
     }
     panel.replaceChildren(...message(call, m, i));
-    root.querySelector('.ladderbody .chosen')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    (root.querySelector('.ladderbody .chosen .label') || root.querySelector('.ladderbody .chosen'))?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
 
   function message(call, m, i) {

@@ -113,7 +113,7 @@ S.liveSource = (meta) => {
   const json = async (path) => {
     const answer = await fetch(base + path, { headers: { accept: 'application/json' } });
     const body = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(body.detail || body.title || answer.statusText);
+    if (!answer.ok) throw new Error([body.detail || body.title || answer.statusText, body.hint].filter(Boolean).join(': '));
     return body;
   };
   const quote = (s) => JSON.stringify(s);

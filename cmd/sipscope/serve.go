@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sipscope/capture"
+	"sipscope/correlate"
+	"sipscope/correlate/stats"
+	"sipscope/render/html"
+	"sipscope/render/ladder"
+	"sipscope/render/save"
+	"sipscope/web"
+)
+
+type serveCommand struct {
+	input
+	listen    string
+	token     string
+	user      string
+	password  string
+	cert, key string
+	title     string
+	upload    string
+}
+
+func newServe(std stdio) *cobra.Command {
+	c := &serveCommand{input: input{io: std}}
+	cmd := &cobra.Command{
+		Use:   "serve FILE...",
+		Short: "Show calls in a browser, while they are read",
+		Long: `Serve the pages of a report over HTTP: overview, call list, ladders and messages, live while the captures are read,
+with the filter language, downloads, a JSON API (/api/v1/openapi.json), /metrics for Prometheus and /healthz.
+
+It listens on loopback only. To listen elsewhere give a token, or a user and a password: whoever reaches the page can read
+every message. With --cert and --key it speaks TLS.`,
+		Example: `  sipscope serve trace.pcap                        then open http://127.0.0.1:8060/
+  sipscope serve trace.pcap --listen 127.0.0.1:9000
+  sipscope serve trace.pcap --listen 0.0.0.0:8060 --token-file /run/secrets/sipscope --cert cert.pem --key key.pem
+  tcpdump -U -w - port 5060 | sipscope serve -
+  sipscope serve --upload 200MB                    look at captures that a browser sends`,
+		RunE: c.run,
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.listen, "listen", "127.0.0.1:8060", "address and port; :0 takes a free port")
+	f.StringVar(&c.token, "token-file", "", "file with a token that readers must show (Bearer, or ?token= once)")
+	f.StringVar(&c.user, "user", "", "user that readers must be; the password is in $SIPSCOPE_PASSWORD or --password-file")
+	f.StringVar(&c.password, "password-file", "", "file with the password")
+	f.StringVar(&c.cert, "cert", "", "TLS certificate chain, PEM")
+	f.StringVar(&c.key, "key", "", "TLS private key, PEM")
+	f.StringVar(&c.title, "title", "", "title of the pages (default: the name of the capture)")
+	f.StringVar(&c.upload, "upload", "", "allow uploading captures up to this size, such as 200MB (default: not allowed)")
+	c.flags(f)
+	return cmd
+}
+
+// run serves until it is interrupted.
+func (c *serveCommand) run(cmd *cobra.Command, args []string) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+	defer stop()
+	if len(args)+len(c.files) == 0 && c.upload != "" {
+		cfg.Data = emptyData()
+	} else {
+		served, err := c.open(ctx, cmd, args)
+		if err != nil {
+			return err
+		}
+		defer served.close()
+		cfg.Data = served.data()
+		if cfg.Title == "" {
+			cfg.Title = served.source
+		}
+	}
+	server, err := web.New(cfg)
+	if err != nil {
+		if errors.Is(err, web.ErrOpen) {
+			return usagef("try: --token-file FILE, or --user NAME --password-file FILE", "%w", err)
+		}
+		return usageError{err: err}
+	}
+	if err = server.Listen(ctx); err != nil {
+		return usageError{err: err, hint: "choose another address with --listen"}
+	}
+	scheme := "http"
+	if c.cert != "" {
+		scheme = "https"
+	}
+	fmt.Fprintf(c.io.err, "serving %s on %s://%s/ (Ctrl-C ends it)\n", cfg.Title, scheme, browsable(server.Addr()))
+	return server.Serve(ctx)
+}
+
+// browsable is an address that a browser on this machine can open.
+func browsable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return a.String()
+}
+
+func (c *serveCommand) config() (web.Config, error) {
+	pages, err := newPages()
+	if err != nil {
+		return web.Config{}, err
+	}
+	cfg := web.Config{
+		Listen: c.listen, CertFile: c.cert, KeyFile: c.key, Title: c.title, Pages: pages, Version: version,
+		Log: slog.New(slog.NewTextHandler(c.io.err, &slog.HandlerOptions{Level: slog.LevelWarn})), Now: time.Now,
+	}
+	if (c.cert == "") != (c.key == "") {
+		return cfg, usagef("try: --cert cert.pem --key key.pem", "--cert and --key belong together")
+	}
+	if c.token != "" {
+		if cfg.Auth.Token, err = secret(c.token); err != nil {
+			return cfg, err
+		}
+	}
+	cfg.Auth.User = c.user
+	if c.user != "" {
+		cfg.Auth.Password = os.Getenv("SIPSCOPE_PASSWORD")
+		if c.password != "" {
+			if cfg.Auth.Password, err = secret(c.password); err != nil {
+				return cfg, err
+			}
+		}
+		if cfg.Auth.Password == "" {
+			return cfg, usagef("put it into $SIPSCOPE_PASSWORD or name a file with --password-file", "--user %s has no password", c.user)
+		}
+	}
+	if c.upload != "" {
+		if cfg.UploadLimit, err = parseSize("--upload", c.upload); err != nil {
+			return cfg, err
+		}
+		cfg.Upload = c.uploaded
+	}
+	return cfg, nil
+}
+
+// secret reads a file with one line.
+func secret(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", usageError{err: err}
+	}
+	s := strings.TrimSpace(string(b))
+	if s == "" {
+		return "", usagef("it holds one line", "%s is empty", path)
+	}
+	return s, nil
+}
+
+// served is captures that are read while they are shown.
+type served struct {
+	*reader
+
+	stop    context.CancelFunc
+	figures *figures
+	source  string
+	temp    string // an uploaded capture, removed in the end
+}
+
+func (c *serveCommand) open(ctx context.Context, cmd *cobra.Command, args []string) (*served, error) {
+	paths, err := c.paths(cmd, args)
+	if err != nil {
+		return nil, err
+	}
+	return c.start(ctx, paths)
+}
+
+// start reads captures in the background.
+func (c *serveCommand) start(ctx context.Context, paths []string) (*served, error) {
+	files, err := capture.Open(paths, capture.Options{Spool: true})
+	if err != nil {
+		return nil, usageError{err: err}
+	}
+	s := &served{
+		reader:  &reader{files: files, board: &correlate.Board{}, done: make(chan struct{})},
+		figures: &figures{}, source: sourceName(paths),
+	}
+	ctx, s.stop = context.WithCancel(ctx)
+	go s.run(ctx, correlate.Config{
+		Workers: c.workers, Limits: correlate.Limits{Calls: c.maxCalls}, Board: s.board, Sink: s.figures,
+	})
+	return s, nil
+}
+
+func (s *served) close() {
+	s.stop()
+	<-s.done
+	_ = s.files.Close()
+	if s.temp != "" {
+		_ = os.Remove(s.temp)
+	}
+}
+
+func (s *served) data() web.Data {
+	return web.Data{
+		Board: s.board, Save: save.FromFiles(s.files), Stats: func(ctx context.Context) (stats.Result, error) {
+			return s.figures.result(ctx, s.board)
+		},
+		Err: s.err, Progress: func() (done, total int64) { return s.files.Offset(), s.files.Size() }, Report: s.report,
+	}
+}
+
+// report writes a report of some calls of what is there so far.
+func (s *served) report(ctx context.Context, w io.Writer, nums []uint32) error {
+	result, err := s.figures.result(ctx, s.board)
+	if err != nil {
+		return err
+	}
+	r := &capturedReport{}
+	r.Title, r.Version, r.Result = s.source, version, result
+	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(s.board, nums, yield) }
+	r.Call = callReader(s.board, s.files, r.fail)
+	_, err = r.Write(ctx, w)
+	return errors.Join(err, r.failed())
+}
+
+// emptyData is what is shown before the first upload.
+func emptyData() web.Data {
+	return web.Data{
+		Board: &correlate.Board{}, Err: func() error { return nil }, Progress: func() (done, total int64) { return 0, 0 },
+		Stats: func(context.Context) (stats.Result, error) {
+			var c stats.Collector
+			return c.Result(stats.Totals{}), nil
+		},
+	}
+}
+
+// uploaded keeps a capture that a browser sent in a temporary file, and reads it. web bounds its size.
+func (c *serveCommand) uploaded(ctx context.Context, name string, body io.Reader) (*web.Data, error) {
+	f, err := os.CreateTemp("", "sipscope-upload-*")
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(f, body)
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(f.Name())
+		return nil, err
+	}
+	s, err := c.start(context.WithoutCancel(ctx), []string{f.Name()})
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return nil, err
+	}
+	s.temp, s.source = f.Name(), name
+	d := s.data()
+	d.Close = func() error {
+		s.close()
+		return nil
+	}
+	return &d, nil
+}
+
+// pages draws what web serves.
+type pages struct{ files html.Files }
+
+func newPages() (*pages, error) {
+	files, err := html.LiveFiles()
+	return &pages{files: files}, err
+}
+
+// Shell implements web.Pages.
+func (p *pages) Shell(w io.Writer, s web.Shell) error {
+	l := html.Live{View: s.View, Title: s.Title, Version: version, Base: s.Base, Upload: s.Upload}
+	if s.Call != nil {
+		f := liveFlow(s.Call, s.Text)
+		l.Flow = &f
+	}
+	return html.WriteLive(w, &l)
+}
+
+func liveFlow(c *correlate.Call, text func(message int) []byte) html.Flow {
+	return html.Flow{
+		Calls: []correlate.Call{*c}, Text: func(_, message int) []byte { return text(message) }, Ladder: ladder.Options{},
+	}
+}
+
+// CallJSON implements web.Pages.
+func (p *pages) CallJSON(dst []byte, c *correlate.Call, text func(message int) []byte) ([]byte, error) {
+	var e html.Encoder
+	f := liveFlow(c, text)
+	return e.Append(dst, &f)
+}
+
+// OverviewJSON implements web.Pages.
+func (p *pages) OverviewJSON(dst []byte, o web.Overview) ([]byte, error) {
+	overview, err := html.OverviewOf(&o.Result, o.Calls)
+	if err != nil {
+		return dst, err
+	}
+	return overview.AppendJSON(dst)
+}
+
+// Assets implements web.Pages.
+func (p *pages) Assets() fs.FS { return p.files }
