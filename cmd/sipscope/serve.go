@@ -75,22 +75,36 @@ func (c *serveCommand) run(cmd *cobra.Command, args []string) error {
 	defer stop()
 	if len(args)+len(c.files) == 0 && c.upload != "" {
 		cfg.Data = emptyData()
-	} else {
-		served, err := c.open(ctx, cmd, args)
-		if err != nil {
-			return err
-		}
-		defer served.close()
-		cfg.Data = served.data()
-		if cfg.Title == "" {
-			cfg.Title = served.source
-		}
+		return c.serve(ctx, cfg)
 	}
-	server, err := web.New(cfg)
+	paths, err := c.paths(cmd, args)
 	if err != nil {
-		if errors.Is(err, web.ErrOpen) {
-			return usagef("try: --token-file FILE, or --user NAME --password-file FILE", "%w", err)
-		}
+		return err
+	}
+	s, err := c.start(ctx, paths)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	cfg.Data = s.data()
+	if cfg.Title == "" {
+		cfg.Title = s.source
+	}
+	if err = c.serve(ctx, cfg); err != nil {
+		return err
+	}
+	if err = s.err(); errors.Is(err, context.Canceled) {
+		return nil // somebody has seen enough
+	}
+	return err
+}
+
+func (c *serveCommand) serve(ctx context.Context, cfg web.Config) error {
+	server, err := web.New(cfg)
+	if errors.Is(err, web.ErrOpen) {
+		return usagef("try: --token-file FILE, or --user NAME --password-file FILE", "%w", err)
+	}
+	if err != nil {
 		return usageError{err: err}
 	}
 	if err = server.Listen(ctx); err != nil {
@@ -100,7 +114,11 @@ func (c *serveCommand) run(cmd *cobra.Command, args []string) error {
 	if c.cert != "" {
 		scheme = "https"
 	}
-	fmt.Fprintf(c.io.err, "serving %s on %s://%s/ (Ctrl-C ends it)\n", cfg.Title, scheme, browsable(server.Addr()))
+	what := cfg.Title
+	if what == "" {
+		what = "uploads"
+	}
+	fmt.Fprintf(c.io.err, "serving %s on %s://%s/ (Ctrl-C ends it)\n", what, scheme, browsable(server.Addr()))
 	return server.Serve(ctx)
 }
 
@@ -172,14 +190,6 @@ type served struct {
 	figures *figures
 	source  string
 	temp    string // an uploaded capture, removed in the end
-}
-
-func (c *serveCommand) open(ctx context.Context, cmd *cobra.Command, args []string) (*served, error) {
-	paths, err := c.paths(cmd, args)
-	if err != nil {
-		return nil, err
-	}
-	return c.start(ctx, paths)
 }
 
 // start reads captures in the background.

@@ -46,17 +46,31 @@ type file struct {
 	info info
 }
 
+// Stat implements fs.File.
 func (f *file) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *file) Close() error               { return nil }
+
+// Close implements fs.File.
+func (f *file) Close() error { return nil }
 
 type info struct {
 	name string
 	size int64
 }
 
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.size }
-func (i info) Mode() fs.FileMode  { return 0o444 }
+// Name implements fs.FileInfo.
+func (i info) Name() string { return i.name }
+
+// Size implements fs.FileInfo.
+func (i info) Size() int64 { return i.size }
+
+// Mode implements fs.FileInfo.
+func (i info) Mode() fs.FileMode { return 0o444 }
+
+// ModTime implements fs.FileInfo.
 func (i info) ModTime() time.Time { return time.Time{} }
-func (i info) IsDir() bool        { return false }
-func (i info) Sys() any           { return nil }
+
+// IsDir implements fs.FileInfo.
+func (i info) IsDir() bool { return false }
+
+// Sys implements fs.FileInfo.
+func (i info) Sys() any { return nil }
