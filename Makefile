@@ -8,7 +8,7 @@ FLOOR ?= 85
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .bin/golangci-lint-$(GOLANGCI_VERSION)
 
-.PHONY: build test race cover fuzz bench pgo golden screens oracle lint tidy check help
+.PHONY: build test race cover fuzz bench pgo golden screens pages oracle lint tidy check help
 
 build: ## the static program, ./sipscope
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o sipscope ./cmd/sipscope
@@ -43,6 +43,9 @@ golden: ## write goldens and the captures of testdata/flows anew; read the diffe
 screens: ## the screens of the terminal UI in docs/screens, drawn by the program in tmux
 	UPDATE_SCREENS=1 SIPSCOPE_CI=1 go test -count=1 -run TestTmuxStory ./cmd/sipscope
 	@git --no-pager diff --stat -- docs/screens
+
+pages: ## reports and live pages in Chromium, with screenshots in .build/screenshots
+	SIPSCOPE_SCREENSHOTS=$(CURDIR)/.build/screenshots SIPSCOPE_CI=1 go test -count=1 -run TestBrowser ./cmd/sipscope ./render/html/...
 
 oracle: ## comparisons with peers (tshark, captures beside the checkout); fails when they are missing
 	SIPSCOPE_CI=1 go test -count=1 -run 'Oracle|Truth' -v ./...

@@ -12,8 +12,10 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,7 +28,6 @@ import (
 	"sipscope/capture"
 	"sipscope/correlate"
 	"sipscope/correlate/stats"
-	"sipscope/decode"
 	"sipscope/flowtest"
 	"sipscope/render/save"
 )
@@ -360,4 +361,5 @@ func manyCalls(tb testing.TB, n int, headers ...string) Data {
 	}}
 }
 
-var _ decode.TextReader = (*capture.Files)(nil)
+func q(s string) string  { return url.QueryEscape(s) }
+func itoa(n int) string { return strconv.Itoa(n) }
