@@ -48,7 +48,7 @@ type Encoder struct {
 func (e *Encoder) Append(dst []byte, f *Flow) ([]byte, error) {
 	e.read(f)
 	l := ladder.Build(f.Calls, func(call, message int) []byte { return e.texts[call][message] }, f.Ladder)
-	opts := svg.Options{Times: f.Times, ID: "c" + strconv.FormatUint(uint64(first(f.Calls)), 10) + "-"}
+	opts := svg.Options{Times: f.Times, Terse: true}
 	e.text.Reset()
 	if err := text.Ladder(&e.text, &l, text.Options{Width: ladderWidth, Times: f.Times, HeaderEvery: -1}); err != nil {
 		return dst, err

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -93,14 +94,27 @@ func (r *Report) Write(ctx context.Context, to io.Writer) (Written, error) {
 	if err := w.list(ctx, &calls); err != nil {
 		return Written{}, err
 	}
-	if err := w.details(ctx); err != nil {
-		return Written{}, err
-	}
 	overview, err := NewOverview(&r.Result, &calls)
 	if err != nil {
 		return Written{}, err
 	}
+	if err := w.count(b, overview); err != nil {
+		return Written{}, err
+	}
+	if err := w.details(ctx); err != nil {
+		return Written{}, err
+	}
 	return w.write(to, b, overview)
+}
+
+// count adds what the page takes without blocks.
+func (w *report) count(b *built, overview Overview) error {
+	const rest = 4 << 10 // head, notes, data of the script, the elements around blocks
+	out := &writer{w: bufio.NewWriter(io.Discard)}
+	out.template(b, &page{Overview: overview, Static: w.static(), Licence: chart.Licence()})
+	options, err := overview.options()
+	w.size += out.n + int64(len(options)) + rest + int64(len(w.rows)+len(w.nums)/chunkCalls)*64
+	return errors.Join(err, out.err)
 }
 
 // list makes the blocks of the list, and counts what the charts need.

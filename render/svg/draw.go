@@ -125,9 +125,11 @@ func (d *drawing) openRow(i, y int) {
 	r := &d.l.Rows[i]
 	d.str(`<g class="row `)
 	d.class(r)
-	d.str(`" id="`)
-	d.str(d.id)
-	d.pair("r", i)
+	if !d.opts.Terse {
+		d.str(`" id="`)
+		d.str(d.id)
+		d.pair("r", i)
+	}
 	d.pair(`" data-row="`, i)
 	d.pair(`" data-call="`, r.Call)
 	for k, m := range r.Messages {
@@ -150,9 +152,12 @@ func (d *drawing) openRow(i, y int) {
 	}
 	d.sentence(i)
 	d.pair(`" transform="translate(0 `, y)
-	d.str(`)"><title>`)
-	d.tip(i)
-	d.str(`</title>`)
+	d.str(`)">`)
+	if !d.opts.Terse {
+		d.str(`<title>`)
+		d.tip(i)
+		d.str(`</title>`)
+	}
 }
 
 // class writes the classes of a row.

@@ -29,6 +29,9 @@ type Options struct {
 	// ID prefixes the ids inside, so that several ladders fit in one page: "c12-". Only [a-z0-9-]; other characters are
 	// left out. A row's id is ID + "r" + its index in Ladder.Rows.
 	ID string
+	// Terse leaves out the rows' ids and tips (title elements), an eighth of a compressed picture: the page makes a tip of
+	// a row's aria-label when somebody points at it.
+	Terse bool
 }
 
 // flushSize is how many bytes are gathered before they are written.

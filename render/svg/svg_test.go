@@ -593,3 +593,14 @@ func FuzzAppend(f *testing.F) {
 		body.check(t)
 	})
 }
+
+// A terse picture is the same without ids and tips.
+func TestTerse(t *testing.T) {
+	t.Parallel()
+	rows := regexp.MustCompile(`(?s)(<g class="row [^>]*?)" id="[^"]*("[^>]*>)<title>.*?</title>`)
+	l := usual()
+	whole, terse := string(svg.Append(nil, l, svg.Options{})), string(svg.Append(nil, l, svg.Options{Terse: true}))
+	if got := rows.ReplaceAllString(whole, "$1$2"); got != terse || len(terse) >= len(whole) {
+		t.Errorf("a terse picture differs in more than ids and tips (-want +got):\n%s", cmp.Diff(got, terse))
+	}
+}

@@ -60,7 +60,15 @@ S.FlowView = (root, source, go) => {
     const ladder = S.el('div', { class: 'ladderbox' }, S.el('div', { class: 'ladderhead' }, head), S.el('div', { class: 'ladderbody' }, body));
     body.addEventListener('click', (e) => pick(e.target.closest('.row')));
     body.addEventListener('keydown', keys);
-    body.addEventListener('mouseover', (e) => light(e.target.closest('.row')));
+    body.addEventListener('mouseover', (e) => {
+      const row = e.target.closest('.row');
+      if (row && !row.querySelector('title')) { // the tip is what is read aloud; so it is not in the file twice
+        const tip = document.createElementNS('http://www.w3.org/2000/svg', 'title');
+        tip.textContent = row.getAttribute('aria-label');
+        row.prepend(tip);
+      }
+      light(row);
+    });
     body.addEventListener('mouseleave', () => light(null));
     body.addEventListener('focusin', (e) => light(e.target.closest('.row')));
     const name = 'call-' + num;
