@@ -64,12 +64,12 @@ func (d *document) send(w http.ResponseWriter, r *http.Request, status int) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the reader is gone, or has its answer
+	_, _ = w.Write(body) //nolint:gosec // JSON, or a page that Pages escaped; an error is a reader that is gone
 }
 
 // takesGzip reports whether a reader accepts gzip (RFC 9110 12.5.3).
 func takesGzip(accept []string) bool {
-	any := false
+	all := false
 	for _, line := range accept {
 		for part := range strings.SplitSeq(line, ",") {
 			coding, params, _ := strings.Cut(part, ";")
@@ -78,11 +78,11 @@ func takesGzip(accept []string) bool {
 			case "gzip", "x-gzip":
 				return yes
 			case "*":
-				any = yes
+				all = yes
 			}
 		}
 	}
-	return any
+	return all
 }
 
 // isZero reports whether parameters of a coding hold the weight 0: not wanted.

@@ -124,7 +124,7 @@ func (g *guard) session(r *http.Request) *http.Cookie {
 	binary.BigEndian.PutUint64(b, uint64(g.now().Add(sessionLife).Unix())) //nolint:gosec // after 1970
 	_, _ = rand.Read(b[8:])                                                // never fails (crypto/rand)
 	b = append(b, g.sum("session", b)...)
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure where there is TLS: without it the browser would drop the cookie
 		Name: g.cookieName(r), Value: base64.RawURLEncoding.EncodeToString(b), Path: "/", MaxAge: int(sessionLife.Seconds()),
 		HttpOnly: true, Secure: g.tls, SameSite: http.SameSiteStrictMode,
 	}

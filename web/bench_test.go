@@ -55,7 +55,7 @@ func BenchmarkReaders(b *testing.B) {
 		for i := range clients {
 			clients[i] = listen(b, r.url, "")
 			go func() {
-				for range clients[i].ch { //nolint:revive // taken, not looked at
+				for range clients[i].ch {
 				}
 			}()
 		}

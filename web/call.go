@@ -16,38 +16,46 @@ import (
 // 1.5 KB a message.
 const manyMessages = 1000
 
-// callOf finds the call that an address names. It is as strict as addresses are: "7", not "07" or "+7".
-func (s *site) callOf(r *http.Request) (*correlate.Call, error) {
+// summaryOf finds the call that an address names. It is as strict as addresses are: "7", not "07" or "+7".
+func (s *site) summaryOf(r *http.Request) (*correlate.Summary, error) {
 	name := r.PathValue("num")
 	num, err := strconv.ParseUint(name, 10, 32)
 	if err == nil && strconv.FormatUint(num, 10) == name {
-		if c, ok := s.data.Board.Call(uint32(num)); ok {
-			return &c, nil
+		if found := s.data.Board.Summaries([]uint32{uint32(num)}, nil); len(found) == 1 {
+			return &found[0], nil
 		}
 	}
-	return nil, notFound("there is no such call, or a limit of memory has ended it")
+	return nil, errNoCall()
 }
 
-// drawn runs what draws a call: few large ones at a time.
-func (s *site) drawn(ctx context.Context, c *correlate.Call, draw func() error) error {
-	switch n := len(c.Messages); {
-	case n > save.MaxTogether:
-		return save.ErrTooMany
-	case n > manyMessages:
-		return s.srv.heavy.do(ctx, draw)
-	default:
-		return draw()
+func errNoCall() error { return notFound("there is no such call, or a limit of memory has ended it") }
+
+// withCall runs what draws the call that an address names. Few large calls are copied and drawn at a time.
+func (s *site) withCall(r *http.Request, draw func(c *correlate.Call) error) error {
+	summary, err := s.summaryOf(r)
+	if err != nil {
+		return err
 	}
+	do := func(context.Context) error {
+		c, ok := s.data.Board.Call(summary.Num)
+		switch {
+		case !ok:
+			return errNoCall()
+		case len(c.Messages) > save.MaxTogether:
+			return save.ErrTooMany
+		}
+		return draw(&c)
+	}
+	if summary.Messages > manyMessages {
+		return s.srv.heavy.do(r.Context(), do)
+	}
+	return do(r.Context())
 }
 
 // serveCall is GET /api/v1/calls/{num}.
 func (s *site) serveCall(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.callOf(r)
-	if err != nil {
-		return err
-	}
 	var b bytes.Buffer
-	err = s.drawn(r.Context(), c, func() error {
+	err := s.withCall(r, func(c *correlate.Call) error {
 		text := s.data.text(c)
 		calls := []correlate.Call{*c}
 		of := func(_, message int) []byte { return text(message) }
@@ -65,12 +73,8 @@ func (s *site) ladder() ladder.Options { return ladder.Options{Source: s.title} 
 
 // servePage is GET /api/v1/calls/{num}/page.
 func (s *site) servePage(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.callOf(r)
-	if err != nil {
-		return err
-	}
 	var b []byte
-	err = s.drawn(r.Context(), c, func() (err error) {
+	err := s.withCall(r, func(c *correlate.Call) (err error) {
 		b, err = s.srv.cfg.Pages.CallJSON(nil, c, s.data.text(c))
 		return err
 	})
@@ -90,22 +94,19 @@ func shell(view string) handler {
 		}
 		var b bytes.Buffer
 		draw := func() error { return s.srv.cfg.Pages.Shell(&b, page) }
+		var err error
 		if view != ViewCall {
-			if err := draw(); err != nil {
-				return err
-			}
-			(&document{body: b.Bytes(), kind: htmlType}).send(w, r, http.StatusOK)
-			return nil
+			err = draw()
+		} else {
+			err = s.withCall(r, func(c *correlate.Call) error {
+				page.Call, page.Text = c, s.data.text(c)
+				if m, no := strconv.Atoi(r.URL.Query().Get("m")); no == nil && m >= 0 && m < len(c.Messages) {
+					page.Message = m
+				}
+				return draw()
+			})
 		}
-		c, err := s.callOf(r)
 		if err != nil {
-			return err
-		}
-		page.Call, page.Text = c, s.data.text(c)
-		if m, err := strconv.Atoi(r.URL.Query().Get("m")); err == nil && m >= 0 && m < len(c.Messages) {
-			page.Message = m
-		}
-		if err := s.drawn(r.Context(), c, draw); err != nil {
 			return err
 		}
 		(&document{body: b.Bytes(), kind: htmlType}).send(w, r, http.StatusOK)

@@ -32,7 +32,7 @@ func (s *site) serveCallFile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.callOf(r)
+	c, err := s.summaryOf(r)
 	if err != nil {
 		return err
 	}
@@ -73,12 +73,12 @@ func (s *site) download(w http.ResponseWriter, r *http.Request, format, name str
 	if report {
 		ext, kind = ".html", htmlType
 	}
-	return s.srv.heavy.do(r.Context(), func() error {
+	return s.srv.heavy.do(r.Context(), func(ctx context.Context) error {
 		out := &download{
 			w: w, control: http.NewResponseController(w), kind: kind, name: name + ext,
 		}
 		buffered := bufio.NewWriterSize(out, 64<<10)
-		err := s.write(r.Context(), buffered, f, report, nums)
+		err := s.write(ctx, buffered, f, report, nums)
 		if err == nil {
 			err = buffered.Flush()
 		}
@@ -87,8 +87,8 @@ func (s *site) download(w http.ResponseWriter, r *http.Request, format, name str
 			return nil
 		case !out.begun:
 			return err
-		case r.Context().Err() == nil && !out.failed:
-			s.srv.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "download broken off",
+		case ctx.Err() == nil && !out.failed:
+			s.srv.cfg.Log.LogAttrs(ctx, slog.LevelError, "download broken off",
 				slog.String("file", out.name), slog.String("error", err.Error()))
 		}
 		panic(http.ErrAbortHandler) // the one way to let the reader know that the file is not whole
@@ -176,13 +176,13 @@ type gate chan struct{}
 const gateWait = 10 * time.Second
 
 // do runs f when there is room, and gives up after a while.
-func (g gate) do(ctx context.Context, f func() error) error {
+func (g gate) do(ctx context.Context, f func(context.Context) error) error {
 	wait, cancel := context.WithTimeoutCause(ctx, gateWait, errBusy)
 	defer cancel()
 	select {
 	case g <- struct{}{}:
 		defer func() { <-g }()
-		return f()
+		return f(ctx)
 	case <-wait.Done():
 		return context.Cause(wait)
 	}

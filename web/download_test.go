@@ -129,11 +129,11 @@ func TestBrokenDownload(t *testing.T) {
 	if w := ask(s.Handler(), "GET", "/api/v1/calls/1/download?format=report"); w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
 		t.Errorf("before: %d %s", w.Code, w.Body)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), "GET", serveTest(t, s)+"/api/v1/calls/2/download?format=report", http.NoBody)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, serveTest(t, s)+"/api/v1/calls/2/download?format=report", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestGate(t *testing.T) {
 	hold := make(chan struct{})
 	for range cap(g) {
 		go func() {
-			_ = g.do(context.Background(), func() error {
+			_ = g.do(context.Background(), func(context.Context) error {
 				<-hold
 				return nil
 			})
@@ -163,13 +163,13 @@ func TestGate(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := g.do(ctx, func() error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := g.do(ctx, func(context.Context) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	close(hold)
 	for len(g) > 0 {
 	}
-	if err := g.do(context.Background(), func() error { return save.ErrNothing }); !errors.Is(err, save.ErrNothing) {
+	if err := g.do(context.Background(), func(context.Context) error { return save.ErrNothing }); !errors.Is(err, save.ErrNothing) {
 		t.Errorf("%v", err)
 	}
 }

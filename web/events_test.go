@@ -29,18 +29,18 @@ type listener struct {
 // listen opens a stream.
 func listen(tb testing.TB, base, last string) *listener {
 	tb.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), "GET", base+"/api/v1/events", http.NoBody)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, base+"/api/v1/events", http.NoBody)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		tb.Fatalf("%s %v", resp.Status, resp.Header)
 	}
 	l := &listener{tb: tb, body: resp.Body, ch: make(chan event, 1000)}
@@ -98,7 +98,7 @@ func serveTest(tb testing.TB, s *Server) string {
 	srv := httptest.NewServer(s.Handler())
 	tb.Cleanup(func() {
 		s.endStreams()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		transport.CloseIdleConnections()
 		srv.Close()
 	})
 	return srv.URL
@@ -209,44 +209,65 @@ func TestHubSleeps(t *testing.T) {
 // TestSlowStream holds that a stream that takes nothing is passed over, costs nobody anything, and then gets a reload.
 func TestSlowStream(t *testing.T) {
 	t.Parallel()
+	h := newServer(t, config(t, manyCalls(t, 10))).main.hub
+	h.begin()
+	st, other := &stream{ch: make(chan []byte, queued)}, &stream{ch: make(chan []byte, 100)}
+	h.streams[st], h.streams[other] = struct{}{}, struct{}{}
+	h.welcome(st)
+	if first := <-st.ch; !bytes.Contains(first, []byte("event: state")) {
+		t.Fatalf("first %s", first)
+	}
+	for range queued + 5 {
+		h.broadcast([]byte("event: calls\ndata: {}\n\n"))
+	}
+	if n := len(other.ch); n != queued+5 {
+		t.Errorf("another stream got %d events", n)
+	}
+	for range queued - 1 {
+		if e := <-st.ch; !bytes.Contains(e, []byte("event: calls")) {
+			t.Fatalf("queued %s", e)
+		}
+	}
+	h.broadcast([]byte("event: calls\ndata: {}\n\n"))
+	<-st.ch
+	if len(st.ch) != 0 {
+		t.Fatal("it gets more before it has taken all")
+	}
+	h.broadcast([]byte("event: calls\ndata: {}\n\n"))
+	e := <-st.ch
+	if !bytes.Contains(e, []byte("event: reload")) || !bytes.Contains(e, []byte("event: state")) || bytes.Contains(e, []byte("event: calls")) {
+		t.Fatalf("after the gap came %s", e)
+	}
+	h.broadcast([]byte("event: many\ndata: {}\n\n"))
+	if e := <-st.ch; !bytes.Contains(e, []byte("event: many")) {
+		t.Fatalf("then came %s", e)
+	}
+	delete(h.streams, st)
+	delete(h.streams, other)
+}
+
+// TestHeartbeat waits, in a time of its own, for a stream's sign of life.
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		data := manyCalls(t, 10)
-		s, err := New(config(t, data))
+		s, err := New(config(t, manyCalls(t, 10)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		h := s.main.hub
-		st, ok := h.join("")
+		st, ok := s.main.hub.join("")
 		if !ok {
 			t.Fatal("not let in")
 		}
-		synctest.Wait()
-		if first := <-st.ch; !bytes.Contains(first, []byte("event: state")) {
-			t.Fatalf("first %s", first)
-		}
-		for range queued + 5 {
-			h.broadcast([]byte("event: calls\ndata: {}\n\n"))
-		}
-		for range queued {
-			if e := <-st.ch; !bytes.Contains(e, []byte("event: calls")) {
-				t.Fatalf("queued %s", e)
-			}
-		}
-		h.broadcast([]byte("event: calls\ndata: {}\n\n"))
-		e := <-st.ch
-		if !bytes.Contains(e, []byte("event: reload")) || !bytes.Contains(e, []byte("event: state")) || bytes.Contains(e, []byte("event: calls")) {
-			t.Fatalf("after the gap came %s", e)
-		}
-		h.broadcast([]byte("event: many\ndata: {}\n\n"))
-		if e := <-st.ch; !bytes.Contains(e, []byte("event: many")) {
-			t.Fatalf("then came %s", e)
-		}
-		time.Sleep(20 * time.Second)
+		<-st.ch
+		begin := time.Now()
 		if e := <-st.ch; string(e) != ": \n\n" {
-			t.Fatalf("no sign of life but %s", e)
+			t.Errorf("no sign of life but %s", e)
 		}
-		h.leave(st)
+		if d := time.Since(begin); d > 15*time.Second || d < 14*time.Second {
+			t.Errorf("after %v", d)
+		}
+		s.main.hub.leave(st)
 	})
 }
 

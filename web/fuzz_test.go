@@ -31,7 +31,7 @@ func FuzzRequest(f *testing.F) {
 		if strings.HasPrefix(path, "events") {
 			t.Skip("it has no end")
 		}
-		r := httptest.NewRequest("GET", "/", http.NoBody)
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.Host = "localhost"
 		r.URL = &url.URL{Path: "/api/v1/" + path, RawQuery: query}
 		w := httptest.NewRecorder()
@@ -67,8 +67,14 @@ func FuzzLocalPath(f *testing.F) {
 		if err != nil || u.Host != "here.example" || u.Scheme != "http" {
 			t.Errorf("%q leads to %q", next, got)
 		}
-		if !strings.HasPrefix(got, "/") || strings.HasPrefix(got, "//") || strings.ContainsAny(got, "\\\r\n\t") {
+		if !strings.HasPrefix(got, "/") || strings.HasPrefix(got, "//") || strings.ContainsAny(got, "\r\n\t") ||
+			strings.Contains(before(got, "?"), `\`) {
 			t.Errorf("%q leads to %q", next, got)
 		}
 	})
+}
+
+func before(s, sep string) string {
+	head, _, _ := strings.Cut(s, sep)
+	return head
 }

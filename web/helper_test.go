@@ -34,6 +34,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// The tests' way to servers; what it keeps open is closed by each test.
+var (
+	transport = &http.Transport{}
+	client    = &http.Client{Transport: transport}
+)
+
 // fakePages draws pages that tests can read.
 type fakePages struct {
 	overviews atomic.Int64
@@ -347,19 +353,19 @@ func manyPackets(n int) []capture.Packet {
 }
 
 // manyCalls is a board with n calls, whose texts can be read again.
-func manyCalls(tb testing.TB, n int, headers ...string) Data {
+func manyCalls(tb testing.TB, n int) Data {
 	tb.Helper()
 	packets := manyPackets(n)
 	board := &correlate.Board{}
 	err := correlate.Run(context.Background(), flowtest.NewSource(packets, capture.MaxBatch),
-		correlate.Config{Board: board, Headers: headers})
+		correlate.Config{Board: board})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return Data{Board: board, Headers: headers, Save: save.Source{
+	return Data{Board: board, Save: save.Source{
 		Text: func(c *correlate.Call, m int) ([]byte, error) { return packets[c.Messages[m].Seq-1].Data[42:], nil },
 	}}
 }
 
-func q(s string) string  { return url.QueryEscape(s) }
+func q(s string) string { return url.QueryEscape(s) }
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -201,7 +202,7 @@ func (h *hub) poll() {
 		h.keep(event)
 	}
 	if h.look() {
-		event = append(event[:len(event):len(event)], h.state...)
+		event = append(slices.Clip(event), h.state...)
 	}
 	if len(event) > 0 {
 		h.broadcast(event)

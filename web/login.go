@@ -54,7 +54,7 @@ func (s *Server) serveStyle(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) serveLogin(w http.ResponseWriter, r *http.Request) {
 	next := localPath(r.URL.Query().Get("next"))
 	if s.guard.judge(r) == granted {
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath leads to no other host
 		return
 	}
 	s.loginPage(w, http.StatusOK, next, "")
@@ -88,7 +88,7 @@ func (s *Server) serveLoginForm(w http.ResponseWriter, r *http.Request) {
 	switch v {
 	case granted:
 		http.SetCookie(w, s.guard.session(r))
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath leads to no other host
 	case limited:
 		s.tooMany(w)
 		s.loginPage(w, http.StatusTooManyRequests, next, "Too many wrong tries. Wait a minute.")

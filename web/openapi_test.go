@@ -126,7 +126,8 @@ func typesOf(schema object) []string {
 	case []any:
 		var all []string
 		for _, s := range v {
-			all = append(all, s.(string))
+			name, _ := s.(string)
+			all = append(all, name)
 		}
 		return all
 	}

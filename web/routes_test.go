@@ -389,7 +389,12 @@ func TestOrigins(t *testing.T) {
 		{"old browser, same", "POST", map[string]string{"Origin": "http://localhost:8060"}, 401},
 		{"old browser, other", "POST", map[string]string{"Origin": "http://evil.example"}, 403},
 		{"opaque", "POST", map[string]string{"Origin": "null"}, 403},
-		{"reading is no change", "GET", map[string]string{"Sec-Fetch-Site": "cross-site"}, 200},
+		{"link", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, 200},
+		{"link on another port", "GET", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, 200},
+		{"frame", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, 403},
+		{"picture", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, 403},
+		{"script of another port", "GET", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"}, 403},
+		{"own script", "GET", map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200},
 	}
 	for _, tt := range tests {
 		w := ask(h, tt.method, "/login", func(r *http.Request) {

@@ -62,29 +62,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w}
 	secure(a.Header())
 	route := "other"
-	defer func() {
-		p := recover()
-		broken := p != nil
-		if p != nil && !isAbort(p) {
-			s.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.String("path", r.URL.Path),
-				slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
-			if a.status == 0 {
-				s.fail(a, r, false, wrong(http.StatusInternalServerError, "the server's log says more", ""))
-				broken = false
-			}
-		}
-		s.metrics.answered(route, a.status)
-		if broken {
-			panic(http.ErrAbortHandler) // the reader must not take half an answer for a whole one
-		}
-	}()
+	defer s.finish(a, r, &route)
 	page := wantsPage(r)
 	if !s.mayBeHost(r) {
 		s.fail(a, r, page, wrong(http.StatusMisdirectedRequest, "this server is not called so", "open it as localhost or 127.0.0.1"))
 		return
 	}
-	if s.origin.Check(r) != nil {
-		s.fail(a, r, page, wrong(http.StatusForbidden, "another site's page sent this", ""))
+	if s.origin.Check(r) != nil || isolated(r) {
+		s.fail(a, r, page, wrong(http.StatusForbidden, "another site's page asked for this", ""))
 		return
 	}
 	h, pattern := s.mux.Handler(r)
@@ -94,6 +79,24 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	route = routeName(pattern)
 	s.mux.ServeHTTP(a, r)
+}
+
+// finish counts an answer, and keeps what breaks in one from the others.
+func (s *Server) finish(a *answer, r *http.Request, route *string) {
+	p := recover()
+	broken := p != nil
+	if broken && !isAbort(p) {
+		s.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.String("path", r.URL.Path),
+			slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+		if a.status == 0 {
+			s.fail(a, r, false, wrong(http.StatusInternalServerError, "the server's log says more", ""))
+			broken = false
+		}
+	}
+	s.metrics.answered(*route, a.status)
+	if broken {
+		panic(http.ErrAbortHandler) // the reader must not take half an answer for a whole one
+	}
 }
 
 func isAbort(p any) bool {
@@ -152,6 +155,17 @@ func (s *Server) mayBeHost(r *http.Request) bool {
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(host, "]"), "["), ".")
 	return isLoopback(strings.ToLower(host))
+}
+
+// isolated reports whether a page of another site loads something of ours into itself. It could read none of it, but
+// the time that a search takes would tell it what is in the messages. Following a link is no loading.
+func isolated(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return false
+	}
+	dest := r.Header.Get("Sec-Fetch-Dest")
+	return r.Header.Get("Sec-Fetch-Mode") != "navigate" || dest != "" && dest != "document"
 }
 
 // gone reports whether a request ended because its capture is no longer served, and its reader still waits.

@@ -142,7 +142,6 @@ func (s *Server) Serve(ctx context.Context) error {
 	var err error
 	select {
 	case err = <-ended:
-		ended <- err
 	case <-ctx.Done():
 	}
 	s.endStreams()
@@ -153,7 +152,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	cancel()
 	_ = server.Close() // Shutdown has closed the listener
-	<-ended
+	if err == nil {
+		err = <-ended
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}

@@ -48,14 +48,14 @@ func run(tb testing.TB, cfg Config) *running {
 	go func() { r.end <- s.Serve(ctx) }()
 	tb.Cleanup(func() {
 		stop()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		transport.CloseIdleConnections()
 	})
 	return r
 }
 
 func get(tb testing.TB, client *http.Client, url string) (status int, body string) {
 	tb.Helper()
-	r, err := http.NewRequestWithContext(context.Background(), "GET", url, http.NoBody)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -77,10 +77,10 @@ func TestRun(t *testing.T) {
 	if r.Addr() == nil || strings.HasSuffix(r.url, ":0") {
 		t.Fatalf("address %v", r.Addr())
 	}
-	if status, body := get(t, http.DefaultClient, r.url+"/api/v1/calls"); status != 200 || !strings.Contains(body, `"calls":[{`) {
+	if status, body := get(t, client, r.url+"/api/v1/calls"); status != 200 || !strings.Contains(body, `"calls":[{`) {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, _ := get(t, http.DefaultClient, strings.Replace(r.url, "127.0.0.1", "localhost", 1)+"/"); status != 200 {
+	if status, _ := get(t, client, strings.Replace(r.url, "127.0.0.1", "localhost", 1)+"/"); status != 200 {
 		t.Errorf("localhost: %d", status)
 	}
 	second := config(t, flows(t))
@@ -113,7 +113,7 @@ func TestGracefulStop(t *testing.T) {
 	l.next("state")
 	answer := make(chan string, 1)
 	go func() {
-		_, body := get(t, http.DefaultClient, r.url+"/api/v1/calls/1/download?format=report")
+		_, body := get(t, client, r.url+"/api/v1/calls/1/download?format=report")
 		answer <- body
 	}()
 	<-began
@@ -156,7 +156,7 @@ func TestStopWhileStuck(t *testing.T) {
 	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
 	r := run(t, cfg)
 	go func() {
-		resp, err := http.Get(r.url + "/api/v1/calls/1/download?format=report") //nolint:gosec // our own
+		resp, err := client.Get(r.url + "/api/v1/calls/1/download?format=report")
 		if err == nil {
 			resp.Body.Close()
 		}
@@ -209,22 +209,22 @@ func TestTLS(t *testing.T) {
 	cfg.CertFile, cfg.KeyFile, pool = certificate(t)
 	cfg.Auth.Token = "tok"
 	r := run(t, cfg)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
-	defer transport.CloseIdleConnections()
+	secured := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
+	defer secured.CloseIdleConnections()
 	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	browser := &http.Client{Transport: secured, CheckRedirect: noRedirect}
 	base := strings.Replace(r.url, "http:", "https:", 1)
-	resp, err := client.Get(base + "/?token=tok")
+	resp, err := browser.Get(base + "/?token=tok")
 	if err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
 	cookies := resp.Cookies()
-	if resp.StatusCode != 303 || len(cookies) != 1 || !cookies[0].Secure || !strings.HasPrefix(cookies[0].Name, "__Host-sipscope-") ||
+	if resp.StatusCode != http.StatusSeeOther || len(cookies) != 1 || !cookies[0].Secure || !strings.HasPrefix(cookies[0].Name, "__Host-sipscope-") ||
 		resp.ProtoMajor != 2 {
 		t.Errorf("%s %s %+v", resp.Proto, resp.Status, cookies)
 	}
-	if status, _ := get(t, client, base+"/api/v1/calls"); status != 401 {
+	if status, _ := get(t, browser, base+"/api/v1/calls"); status != 401 {
 		t.Errorf("without a session: %d", status)
 	}
 	old := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}}
@@ -242,12 +242,12 @@ func TestTLS(t *testing.T) {
 func TestLargeHeader(t *testing.T) {
 	t.Parallel()
 	r := run(t, config(t, flows(t)))
-	req, err := http.NewRequestWithContext(t.Context(), "GET", r.url+"/", http.NoBody)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("X-Large", strings.Repeat("x", 2*maxHeader))
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
 	if err == nil {
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-func rules(make func(context.Context, int) (int, error)) shareRules[int, int] {
+func rules(produce func(context.Context, int) (int, error)) shareRules[int, int] {
 	return shareRules[int, int]{
-		make: make, fresh: func(_ int, age, _ time.Duration) bool { return age < time.Second }, cost: func(v int) int { return v },
+		make: produce, fresh: func(_ int, age, _ time.Duration) bool { return age < time.Second }, cost: func(v int) int { return v },
 		now: time.Now, slots: 2, waiting: 4, most: 3, bound: 100, limit: time.Minute,
 	}
 }

@@ -120,8 +120,10 @@ func (s *site) serveUpload(w http.ResponseWriter, r *http.Request) error {
 	}
 	control := http.NewResponseController(w)
 	_ = control.SetWriteDeadline(time.Now().Add(uploadWait + answerWait)) // without a connection there are none
-	r.Body = &patient{body: http.MaxBytesReader(w, r.Body, srv.cfg.UploadLimit+uploadOverhead), control: control,
-		until: time.Now().Add(uploadWait)}
+	r.Body = &patient{
+		body: http.MaxBytesReader(w, r.Body, srv.cfg.UploadLimit+uploadOverhead), control: control,
+		until: time.Now().Add(uploadWait),
+	}
 	name, body, err := uploaded(r)
 	if err != nil {
 		return err
@@ -165,8 +167,7 @@ func uploadProblem(err error, over bool, limit int64) error {
 
 // uploaded finds the file in a request.
 func uploaded(r *http.Request) (name string, body io.Reader, err error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "multipart/form-data" {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "multipart/form-data" {
 		return fileName(r.URL.Query().Get("name")), r.Body, nil
 	}
 	form, err := r.MultipartReader()

@@ -22,7 +22,7 @@ import (
 // uploader opens uploaded captures, as cmd/sipscope does, but in memory.
 type uploader struct{ opened, closed atomic.Int64 }
 
-func (u *uploader) open(_ context.Context, name string, body io.Reader) (*Data, error) {
+func (u *uploader) open(ctx context.Context, name string, body io.Reader) (*Data, error) {
 	b, err := io.ReadAll(body)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -32,7 +32,7 @@ func (u *uploader) open(_ context.Context, name string, body io.Reader) (*Data, 
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	board := &correlate.Board{}
-	if err = correlate.Run(context.Background(), files, correlate.Config{Workers: 1, Board: board}); err != nil {
+	if err = correlate.Run(ctx, files, correlate.Config{Workers: 1, Board: board}); err != nil {
 		return nil, errors.Join(err, files.Close())
 	}
 	u.opened.Add(1)
@@ -43,7 +43,7 @@ func (u *uploader) open(_ context.Context, name string, body io.Reader) (*Data, 
 }
 
 func send(h http.Handler, target, kind string, body io.Reader, change ...func(*http.Request)) *httptest.ResponseRecorder {
-	r := httptest.NewRequest("POST", target, body)
+	r := httptest.NewRequest(http.MethodPost, target, body)
 	r.Host = "localhost"
 	r.Header.Set("Content-Type", kind)
 	for _, c := range change {

@@ -74,7 +74,9 @@ func (c *serveCommand) run(cmd *cobra.Command, args []string) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
 	if len(args)+len(c.files) == 0 && c.upload != "" {
-		cfg.Data = emptyData()
+		if cfg.Data, err = emptyData(ctx); err != nil {
+			return err
+		}
 		return c.serve(ctx, cfg)
 	}
 	paths, err := c.paths(cmd, args)
@@ -241,15 +243,20 @@ func (s *served) report(ctx context.Context, w io.Writer, nums []uint32) error {
 	return errors.Join(err, r.failed())
 }
 
+// nothing is a capture without packets.
+type nothing struct{}
+
+// Next implements capture.Source.
+func (nothing) Next(context.Context, *capture.Batch) error { return io.EOF }
+
 // emptyData is what is shown before the first upload.
-func emptyData() web.Data {
-	return web.Data{
-		Board: &correlate.Board{}, Err: func() error { return nil }, Progress: func() (done, total int64) { return 0, 0 },
-		Stats: func(context.Context) (stats.Result, error) {
-			var c stats.Collector
-			return c.Result(stats.Totals{}), nil
-		},
-	}
+func emptyData(ctx context.Context) (web.Data, error) {
+	board := &correlate.Board{}
+	err := correlate.Run(ctx, nothing{}, correlate.Config{Workers: 1, Board: board})
+	return web.Data{Board: board, Stats: func(context.Context) (stats.Result, error) {
+		var c stats.Collector
+		return c.Result(stats.Totals{}), nil
+	}}, err
 }
 
 // uploaded keeps a capture that a browser sent in a temporary file, and reads it. web bounds its size.

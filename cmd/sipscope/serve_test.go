@@ -147,14 +147,14 @@ func TestServeUpload(t *testing.T) {
 		}
 		request.Header.Set("Content-Type", "application/octet-stream")
 		request.Header.Set("Origin", address)
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
+		answer, reqErr := http.DefaultClient.Do(request)
+		if reqErr != nil {
+			t.Fatal(reqErr)
 		}
 		defer answer.Body.Close()
-		text, err := io.ReadAll(answer.Body)
-		if err != nil {
-			t.Fatal(err)
+		text, reqErr := io.ReadAll(answer.Body)
+		if reqErr != nil {
+			t.Fatal(reqErr)
 		}
 		return answer.StatusCode, answer.Header.Get("Location") + string(text)
 	}
