@@ -24,9 +24,7 @@ cover: ## coverage of all packages together; fails below FLOOR percent
 	@go tool cover -func=cover.out | awk '/^total:/ {print "coverage " $$3; exit ($$3 + 0 < $(FLOOR))}'
 
 fuzz: ## every fuzz target for FUZZTIME
-	@set -euo pipefail; for pkg in $$(go list ./...); do names=$$(go test -list '^Fuzz' $$pkg); \
-	for target in $$(grep '^Fuzz' <<<"$$names" || true); do echo "$$pkg $$target"; \
-	go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s $$pkg; done; done
+	.ci/fuzz $(FUZZTIME)
 
 bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
