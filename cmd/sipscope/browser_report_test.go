@@ -171,6 +171,30 @@ func TestBrowserReportHostile(t *testing.T) {
 	b.quiet(fileURL(out))
 }
 
+// The same captures, served: what a page fetches is as inert as what a report holds.
+func TestBrowserServeHostile(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t)
+	address, _ := serving(t, nil, pcap("hostile-names.pcap"), writeFlow(t, "hostile.flow", hostileFlow()), "--title", `<script>window.owned=1</script>`)
+	b.open(address+"/", 1280, 800)
+	b.until(`document.querySelectorAll('.canvas.drawn canvas').length > 1`)
+	b.open(address+"/calls", 1280, 800)
+	b.until(`document.querySelectorAll('table.calls tr[data-num]').length > 10`)
+	calls := eval[int](b, `document.querySelectorAll('table.calls tr[data-num]').length`)
+	for n := 1; n <= calls; n++ {
+		b.open(address+"/calls/"+strconv.Itoa(n)+"?m=0", 1280, 800)
+		b.until(`document.querySelector('.panel h3') && document.querySelector('.callbar h2')?.textContent.includes('Call ` + strconv.Itoa(n) + ` ')`)
+		b.js(`for (const tab of document.querySelectorAll('.tabs button')) tab.click()`)
+		if eval[bool](b, `Boolean(window.owned)`) {
+			t.Fatalf("a script of call %d ran", n)
+		}
+		if n := eval[int](b, `document.querySelectorAll('main script, main img, main iframe, main object, main [onerror], main [onload], main a[href^="javascript"]').length`); n != 0 {
+			t.Errorf("%d elements of the capture's making", n)
+		}
+	}
+	b.quiet(address + "/")
+}
+
 // hostileFlow puts what could break out of HTML, scripts, SVG, charts and JSON into every field that a packet can fill.
 func hostileFlow() string {
 	texts := []string{
