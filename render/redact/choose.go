@@ -106,10 +106,11 @@ func (r *Redactor) chooseAddress(text string) string {
 }
 
 func addr4(n int) netip.Addr {
-	const first, size, more = 198<<24 | 18<<16, 1 << 17, 240 << 24
-	v := uint32(first + n) //nolint:gosec // below 2^32
+	const size = 1 << 17
+	const first, more uint32 = 198<<24 | 18<<16, 240 << 24
+	v := first + uint32(n) //nolint:gosec // of a count, below size
 	if n >= size {
-		v = uint32(more + (n-size)&(1<<28-1))
+		v = more + uint32(n-size)&(1<<28-1) //nolint:gosec // masked
 	}
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], v)
