@@ -355,6 +355,29 @@ func TestReportSize(t *testing.T) {
 	}
 }
 
+// A call that is too long for a ladder is no call with a ladder, and the page says so.
+func TestReportLongCall(t *testing.T) {
+	t.Parallel()
+	a := read(t, "two-proxies.pcap", "fork.pcap")
+	r := a.report()
+	plain := r.Call
+	r.Call = func(num uint32) (correlate.Call, func(int) []byte, bool) {
+		c, texts, ok := plain(num)
+		if num == 1 {
+			c.Messages = slices.Repeat(c.Messages, maxMessages)
+		}
+		return c, texts, ok
+	}
+	var out bytes.Buffer
+	written, err := r.Write(t.Context(), &out)
+	if err != nil || written.Rows != 2 || written.Detailed != 1 {
+		t.Errorf("%+v, %v", written, err)
+	}
+	if !bytes.Contains(out.Bytes(), []byte("1 calls of more than 5,000 messages are without ladder")) {
+		t.Error("the page does not say that a call is too long")
+	}
+}
+
 // The same input gives the same bytes.
 func TestReportDeterministic(t *testing.T) {
 	t.Parallel()

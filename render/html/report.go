@@ -61,7 +61,7 @@ type Written struct {
 // reportMeta is what the script wants to know first.
 type reportMeta struct {
 	Calls     int  `json:"calls"`
-	RowBlocks int  `json:"row_blocks"` //nolint:tagliatelle // as all our JSON
+	RowBlocks int  `json:"row_blocks"`
 	Chunk     int  `json:"chunk"`
 	Detailed  int  `json:"detailed"`
 	Single    bool `json:"single,omitempty"`
@@ -74,7 +74,9 @@ type report struct {
 	nums   []uint32
 	rows   [][]byte // compressed blocks of the list
 	chunks [][]byte // compressed blocks of calls
-	size   int64    // of the blocks
+	size   int64    // of the page and the blocks
+	end    int      // of the list's calls that the blocks reach
+	long   int      // calls before it that are too long for a ladder, or gone
 	out    Written
 }
 
@@ -167,7 +169,7 @@ func (w *report) details(ctx context.Context) error {
 	workers := runtime.GOMAXPROCS(0)
 	encoders := make([]Encoder, workers)
 	for at := 0; at < len(w.nums); {
-		wave := make([][]byte, workers)
+		wave, long := make([][]byte, workers), make([]int, workers)
 		g, gctx := errgroup.WithContext(ctx)
 		for i := range workers {
 			from, to := at+i*chunkCalls, min(at+(i+1)*chunkCalls, len(w.nums))
@@ -175,14 +177,14 @@ func (w *report) details(ctx context.Context) error {
 				break
 			}
 			g.Go(func() (err error) {
-				wave[i], err = w.chunk(gctx, &encoders[i], w.nums[from:to])
+				wave[i], long[i], err = w.chunk(gctx, &encoders[i], w.nums[from:to])
 				return err
 			})
 		}
 		if err := g.Wait(); err != nil {
 			return err
 		}
-		for _, p := range wave {
+		for i, p := range wave {
 			if p == nil {
 				break
 			}
@@ -191,19 +193,21 @@ func (w *report) details(ctx context.Context) error {
 			}
 			w.chunks = append(w.chunks, p)
 			w.size += int64(len(p))
-			w.out.Detailed = min(len(w.chunks)*chunkCalls, len(w.nums))
+			w.end = min(len(w.chunks)*chunkCalls, len(w.nums))
+			w.long += long[i]
+			w.out.Detailed = w.end - w.long
 		}
 		at += workers * chunkCalls
 	}
 	return nil
 }
 
-// chunk packs the documents of some calls. One that is gone or too long is null.
-func (w *report) chunk(ctx context.Context, e *Encoder, nums []uint32) ([]byte, error) {
+// chunk packs the documents of some calls. One that is gone or too long is null, and counted.
+func (w *report) chunk(ctx context.Context, e *Encoder, nums []uint32) (packed []byte, long int, err error) {
 	doc := []byte{'['}
 	for i, num := range nums {
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return nil, 0, context.Cause(ctx)
 		}
 		if i > 0 {
 			doc = append(doc, ',')
@@ -211,15 +215,16 @@ func (w *report) chunk(ctx context.Context, e *Encoder, nums []uint32) ([]byte, 
 		c, texts, ok := w.Call(num)
 		if !ok || len(c.Messages) > maxMessages {
 			doc = append(doc, "null"...)
+			long++
 			continue
 		}
 		f := w.flow(&c, texts)
-		var err error
 		if doc, err = e.Append(doc, &f); err != nil {
-			return nil, fmt.Errorf("call %d: %w", num, err)
+			return nil, 0, fmt.Errorf("call %d: %w", num, err)
 		}
 	}
-	return pack(append(doc, ']'))
+	packed, err = pack(append(doc, ']'))
+	return packed, long, err
 }
 
 func (w *report) flow(c *correlate.Call, texts func(message int) []byte) Flow {
@@ -254,7 +259,7 @@ func (w *report) write(to io.Writer, b *built, overview Overview) (Written, erro
 	}
 	out.data("charts", "application/json", options)
 	meta, err := json.Marshal(&reportMeta{
-		Calls: w.out.Calls, RowBlocks: len(w.rows), Chunk: chunkCalls, Detailed: w.out.Detailed,
+		Calls: w.out.Calls, RowBlocks: len(w.rows), Chunk: chunkCalls, Detailed: w.end,
 	})
 	if err != nil {
 		return Written{}, err
@@ -279,9 +284,12 @@ func (w *report) notes() []string {
 		notes = append(notes, english().fill("report.left_out.rows", thousands(uint64(w.out.Rows)), //nolint:gosec // a count
 			thousands(uint64(w.out.Calls)), limit)) //nolint:gosec // a count
 	}
-	if left := w.out.Rows - w.out.Detailed; left > 0 {
+	if w.long > 0 {
+		notes = append(notes, english().fill("report.left_out.long", w.long, thousands(maxMessages)))
+	}
+	if left := w.out.Rows - w.end; left > 0 {
 		notes = append(notes, english().fill("report.left_out.details", thousands(uint64(left)),
-			w.nums[w.out.Detailed], limit))
+			w.nums[w.end], limit))
 	}
 	return notes
 }
