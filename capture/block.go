@@ -65,6 +65,14 @@ func (b *Batch) Release() {
 	}
 	clear(b.blocks)
 	b.blocks = b.blocks[:0]
+	if len(b.holders) > 0 {
+		clear(b.Packets)
+		for _, h := range b.holders {
+			h.Release()
+		}
+		clear(b.holders)
+		b.holders = b.holders[:0]
+	}
 	b.Packets = b.Packets[:0]
 }
 
@@ -88,6 +96,46 @@ func (b *Batch) hold(k *block) {
 	}
 	k.refs.Add(1)
 	b.blocks = append(b.blocks, k)
+}
+
+// Memory gives batches room for bytes that come from elsewhere than a file: a socket, a script. It has one owner; what it
+// gave may be released by any goroutine.
+type Memory struct {
+	pool *blockPool
+	cur  *block // held
+	used int    // of cur
+}
+
+// NewMemory makes one whose blocks have size bytes, or 512 KiB for 0. A longer packet gets a block of its own.
+func NewMemory(size int) *Memory {
+	if size <= 0 {
+		size = blockSize
+	}
+	return &Memory{pool: newBlockPool(size)}
+}
+
+// Bytes gives n bytes that belong to the batch until its Release. They hold whatever was there before.
+func (m *Memory) Bytes(b *Batch, n int) []byte {
+	if n > m.pool.size {
+		return make([]byte, n)
+	}
+	if m.cur == nil || len(m.cur.buf)-m.used < n {
+		if m.cur != nil {
+			m.cur.release()
+		}
+		m.cur, m.used = m.pool.get(), 0
+	}
+	b.hold(m.cur)
+	m.used += n
+	return m.cur.buf[m.used-n : m.used : m.used]
+}
+
+// Close lets go of the block at hand. Batches stay valid.
+func (m *Memory) Close() {
+	if m.cur != nil {
+		m.cur.release()
+		m.cur = nil
+	}
 }
 
 // room makes place for a full batch in one allocation.

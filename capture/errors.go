@@ -16,6 +16,9 @@ var ErrFormat = errors.New("not a capture file")
 // ErrNotKept says that bytes cannot be read again: they came through a pipe or a compression and were not spooled.
 var ErrNotKept = errors.New("cannot be read again")
 
+// ErrGone says that bytes were kept for a while and have been overwritten since: a spool keeps the newest.
+var ErrGone = errors.New("gone from the spool")
+
 // errCanceled says that a read was given up because of the caller's context; the input itself goes on.
 var errCanceled = errors.New("reading canceled")
 

@@ -31,7 +31,7 @@ const (
 
 // Loc says where a packet's bytes can be read again.
 type Loc struct {
-	Off  int64  // offset of the packet's first byte in the capture's uncompressed bytes
+	Off  int64  // offset of the packet's first byte in the capture's uncompressed bytes; negative when they were not kept
 	File uint16 // index of the file among those opened
 }
 
@@ -59,8 +59,18 @@ type Batch struct {
 	Packets []Packet
 	Now     int64 // the highest packet time so far, nanoseconds since 1970-01-01 UTC
 
-	blocks []*block // what Packets slice into
+	blocks  []*block // what Packets slice into
+	holders []Holder // and what else they do
 }
+
+// Holder is memory that packets slice into and that is not this package's, such as a block of a kernel ring.
+type Holder interface {
+	// Release is called once for each Hold, by any goroutine, when the packets are needed no more.
+	Release()
+}
+
+// Hold makes the batch keep h until its own Release.
+func (b *Batch) Hold(h Holder) { b.holders = append(b.holders, h) }
 
 // Source gives packets in the order that the run will keep.
 type Source interface {
