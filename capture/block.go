@@ -57,6 +57,7 @@ func (k *block) release() {
 // Release gives the batch's bytes back; its packets must not be used afterwards. It may be called from any goroutine
 // that owns the batch, and again.
 func (b *Batch) Release() {
+	b.SetBack = false
 	for _, k := range b.blocks {
 		if k.pool == nil {
 			clear(b.Packets) // the collector may have a block that no pool wants back

@@ -58,6 +58,8 @@ const MaxBatch = 256
 type Batch struct {
 	Packets []Packet
 	Now     int64 // the highest packet time so far, nanoseconds since 1970-01-01 UTC
+	// SetBack says that the clock of a live source was set back: Now is below that of the batch before. Files never do so.
+	SetBack bool
 
 	blocks  []*block // what Packets slice into
 	holders []Holder // and what else they do
@@ -71,6 +73,9 @@ type Holder interface {
 
 // Hold makes the batch keep h until its own Release.
 func (b *Batch) Hold(h Holder) { b.holders = append(b.holders, h) }
+
+// Empty reports whether the batch carries nothing but the time.
+func (b *Batch) Empty() bool { return len(b.Packets) == 0 }
 
 // Source gives packets in the order that the run will keep.
 type Source interface {

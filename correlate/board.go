@@ -15,7 +15,24 @@ type Board struct {
 	mu   sync.Mutex
 	t    *Tracker
 	acct decode.Accounting
+	load Load
 	done bool
+}
+
+// Load is how busy the pipeline is.
+type Load struct {
+	Now      int64 // packet time reached, nanoseconds since 1970-01-01 UTC; 0 before the first packet
+	Jobs     int   // batches that may be under way at once
+	Waiting  int   // batches that had been read and not been tracked, when the last one was
+	Decoding int64 // nanoseconds spent on decoding so far, over all workers, by Config.Clock
+	Tracking int64 // likewise on tracking and in the sink
+}
+
+// Load gives the newest figures.
+func (b *Board) Load() Load {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.load
 }
 
 // boardChunk is how many summaries one lock lets a reader copy: about 0.1 ms.

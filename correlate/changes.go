@@ -37,6 +37,35 @@ func (o *changes) after(rev uint64) int {
 	return sort.Search(o.len(), func(i int) bool { return o.at(i).rev > rev })
 }
 
+// expire evicts what is older than the limits allow, seen from the packet time reached. Calls stand in the order of their
+// last change, which is that of their last message: the walk ends at the first that is young enough.
+func (t *Tracker) expire() {
+	if t.limits.Keep <= 0 || t.now < t.expireAt {
+		return
+	}
+	now := t.now - t.now%expireEvery // not t.now: which packets make a batch must not change what goes
+	t.expireAt = now + expireEvery
+	o := &t.order
+	for o.len() > 0 && t.stale(*o.at(0)) {
+		o.pop()
+	}
+	for i := 0; i < o.len(); i++ {
+		e := *o.at(i)
+		if t.stale(e) {
+			continue
+		}
+		c := t.calls.at(e.call)
+		age := now - c.last
+		if age <= t.limits.Keep {
+			return
+		}
+		if c.ended() || age > t.limits.Idle {
+			t.limited.ExpiredCalls++
+			t.evict(e.call)
+		}
+	}
+}
+
 // evictLook is how many calls are passed, from the one that changed longest ago, to find an ended one.
 const evictLook = 256
 

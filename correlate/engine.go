@@ -31,12 +31,22 @@ type Config struct {
 	IgnoreCase bool     // Words match whatever the case
 	Sink       Sink     // nil for none
 	Board      *Board   // nil for none
+	// Clock is a monotonic clock in nanoseconds, to measure the stages with (Board.Load). Nil measures nothing. Nothing else
+	// depends on it.
+	Clock func() int64
 }
 
 // Sink gets every event in order, on the pipeline's own goroutine: a slow sink slows the pipeline and loses nothing.
 type Sink interface {
 	// Event must not keep e or what it points to. An error stops the run and is returned by Run.
 	Event(e *Event) error
+}
+
+// FrameSink is a Sink that wants every packet, too.
+type FrameSink interface {
+	Sink
+	// Frames gets the packets of a batch after the events that they made. It must not keep w. An error stops the run.
+	Frames(w *decode.Work) error
 }
 
 // Event is a message or a gap with what the tracker made of it.
@@ -65,6 +75,10 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 		streams: decode.NewStreams(),
 		tracker: NewTracker(cfg.Limits, cfg.Headers),
 	}
+	p.frames, _ = cfg.Sink.(FrameSink)
+	if p.clock = cfg.Clock; p.clock == nil {
+		p.clock = func() int64 { return 0 }
+	}
 	p.changed.L = &p.mu
 	for range workers * jobsPerWorker {
 		p.free = append(p.free, &job{})
@@ -73,7 +87,7 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 		p.board = &Board{}
 	}
 	p.board.mu.Lock()
-	p.board.t, p.board.done = p.tracker, false
+	p.board.t, p.board.done, p.board.load.Jobs = p.tracker, false, workers*jobsPerWorker
 	p.board.mu.Unlock()
 	defer p.board.finish()
 
@@ -104,7 +118,8 @@ const (
 // job is a batch on its way through the pipeline.
 type job struct {
 	decode.Work
-	stage stage
+	stage    stage
+	decoding int64 // nanoseconds by Config.Clock
 }
 
 // pipeline is the state that the workers share. The mutex guards the lists and flags at the end; what belongs to a
@@ -112,6 +127,8 @@ type job struct {
 type pipeline struct {
 	source  capture.Source // of the worker that reads
 	sink    Sink           // of the worker that is serial
+	frames  FrameSink      // the sink, if it wants frames
+	clock   func() int64
 	board   *Board
 	decoder *decode.Decoder // shared
 	streams *decode.Streams // of the worker that is serial
@@ -143,7 +160,9 @@ func (p *pipeline) work(ctx context.Context) {
 			j := p.texts[0]
 			p.texts = p.texts[1:]
 			p.mu.Unlock()
+			start := p.clock()
 			p.decoder.Texts(&j.Work)
+			j.decoding += p.clock() - start
 			p.mu.Lock()
 			j.stage = parsed
 		case !p.readBusy && !p.readDone && len(p.free) > 0:
@@ -182,7 +201,9 @@ func (p *pipeline) read(ctx context.Context) {
 	}
 	p.changed.Signal() // somebody else may read now
 	p.mu.Unlock()
+	start := p.clock()
 	p.decoder.Frames(&j.Work)
+	j.decoding = p.clock() - start
 	p.mu.Lock()
 	j.stage = framed
 }
@@ -197,7 +218,9 @@ func (p *pipeline) serialStep() bool {
 		j := p.order[p.joins]
 		p.serial = true
 		p.mu.Unlock()
+		start := p.clock()
 		texts := p.streams.Join(&j.Work)
+		j.decoding += p.clock() - start
 		p.mu.Lock()
 		p.serial = false
 		p.joins++
@@ -221,8 +244,9 @@ func (p *pipeline) serialStep() bool {
 func (p *pipeline) trackFirst() {
 	j := p.order[0]
 	p.serial = true
+	waiting := len(p.order)
 	p.mu.Unlock()
-	err := p.trackBatch(&j.Work)
+	err := p.trackBatch(j, waiting)
 	j.Reset()
 	p.mu.Lock()
 	p.serial = false
@@ -236,9 +260,14 @@ func (p *pipeline) trackFirst() {
 }
 
 // trackBatch holds the board's lock while the tracker works, and lets go of it while a sink does.
-func (p *pipeline) trackBatch(w *decode.Work) error {
+func (p *pipeline) trackBatch(j *job, waiting int) error {
+	w := &j.Work
+	start := p.clock()
 	p.board.mu.Lock()
 	defer p.board.mu.Unlock()
+	if w.Batch.SetBack {
+		p.tracker.Rebase(w.Batch.Now)
+	}
 	for m, g := range w.Items() {
 		var v Verdict
 		if m != nil {
@@ -259,7 +288,17 @@ func (p *pipeline) trackBatch(w *decode.Work) error {
 	}
 	p.tracker.Advance(w.Batch.Now)
 	w.Account(&p.board.acct)
-	return nil
+	load := &p.board.load
+	load.Now, load.Waiting = w.Batch.Now, waiting
+	load.Decoding += j.decoding
+	load.Tracking += p.clock() - start
+	if p.frames == nil || w.Batch.Empty() {
+		return nil
+	}
+	p.board.mu.Unlock()
+	err := p.frames.Frames(w)
+	p.board.mu.Lock()
+	return err
 }
 
 func (b *Board) finish() {

@@ -8,6 +8,13 @@ type Limits struct {
 	Messages        int // messages kept over all calls; the same rule
 	MessagesPerCall int // further messages of a call are counted, not kept
 	Gaps            int // holes kept
+
+	// Keep is how long an ended call stays after its last message, in nanoseconds of packet time; 0 for as long as there is
+	// room.
+	Keep int64
+	// Idle is how long a call that has not ended stays without a message; 0 takes a day when Keep is set. A lost BYE, or a
+	// binding that nobody refreshes, must not last for weeks.
+	Idle int64
 }
 
 // Default limits, sized so that a full archive stays near 10 GiB and an everyday one far below: a call costs about
@@ -17,7 +24,12 @@ const (
 	defaultMessages        = 60_000_000
 	defaultMessagesPerCall = 100_000
 	defaultGaps            = 65_536
+	defaultIdle            = int64(24 * time.Hour)
 )
+
+// expireEvery is how often aged calls are looked for, in packet time: rarely enough that walking over the calls that go
+// on costs nothing.
+const expireEvery = int64(time.Second)
 
 // Timers of RFC 3261 table 4 that a passive watcher needs, in nanoseconds of packet time.
 const (
@@ -41,12 +53,16 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Messages, defaultMessages)
 	set(&l.MessagesPerCall, defaultMessagesPerCall)
 	set(&l.Gaps, defaultGaps)
+	if l.Keep > 0 && l.Idle <= 0 {
+		l.Idle = max(l.Keep, defaultIdle)
+	}
 	return l
 }
 
 // Limited counts what the limits cost.
 type Limited struct {
 	EvictedCalls    uint64 `json:"evicted_calls"`
+	ExpiredCalls    uint64 `json:"expired_calls"`    // of the evicted ones, those that were too old (Keep, Idle)
 	EvictedMessages uint64 `json:"evicted_messages"` // that went with their calls
 	UnkeptMessages  uint64 `json:"unkept_messages"`  // over MessagesPerCall
 	UnkeptGaps      uint64 `json:"unkept_gaps"`

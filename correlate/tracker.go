@@ -35,6 +35,8 @@ type Tracker struct {
 	nextNum uint32
 	now     int64
 
+	expireAt int64 // when aged calls are looked for again
+
 	noResponse deadlines // requests that wait for a response
 	noFinal    deadlines // INVITEs that wait for a final one
 

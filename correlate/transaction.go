@@ -321,7 +321,7 @@ func (t *Tracker) provisional(x *seen, ti uint32, r *txnRec, mi uint32) {
 	if ringing && r.bits&txnCaller != 0 && c.ev.Ring == 0 {
 		c.ev.Ring = x.m.Seq
 		if c.inviteAt != 0 {
-			c.pdd = x.m.Time - c.inviteAt
+			c.pdd = max(-1, x.m.Time-c.inviteAt) // unknown when the clock was set back
 		}
 	}
 }
@@ -340,7 +340,7 @@ func (t *Tracker) finalAtCaller(x *seen, r *txnRec) {
 			c.ev.Answer, c.answerAt = m.Seq, m.Time
 			t.final(x)
 			if c.inviteAt != 0 {
-				c.setup = m.Time - c.inviteAt
+				c.setup = max(-1, m.Time-c.inviteAt)
 			}
 			c.bits |= callAnswered
 			t.setDuration(c)
@@ -500,9 +500,28 @@ func (t *Tracker) cause(x *seen) {
 	}
 }
 
-// Advance tells the tracker the packet time reached: requests that waited too long time out.
+// Rebase tells the tracker that the clock of the capture was set back to now: what waits goes on waiting for as long as
+// it had left, and does not stand still until the old time is reached again.
+func (t *Tracker) Rebase(now int64) {
+	back := t.now - now
+	if back <= 0 {
+		return
+	}
+	t.now = now
+	t.expireAt = min(t.expireAt, now+expireEvery)
+	t.noResponse.back(back)
+	t.noFinal.back(back)
+}
+
+// Advance tells the tracker the packet time reached: requests that waited too long time out, and calls that are too old
+// go.
 func (t *Tracker) Advance(now int64) {
 	t.now = max(t.now, now)
+	t.timeOuts()
+	t.expire()
+}
+
+func (t *Tracker) timeOuts() {
 	for {
 		ti, key, ok := t.noResponse.due(t.now)
 		if !ok {
@@ -558,6 +577,13 @@ type deadline struct {
 func (d *deadlines) add(at int64, txn uint32, key uint64) {
 	if txn != 0 {
 		d.push(deadline{at, key, txn})
+	}
+}
+
+// back moves all of them to an earlier time.
+func (d *deadlines) back(by int64) {
+	for i := range d.len() {
+		d.at(i).at -= by
 	}
 }
 

@@ -30,6 +30,9 @@ func NewStreams() *Streams {
 // reports whether texts came out that are yet to be parsed.
 func (s *Streams) Join(w *Work) (texts bool) {
 	s.w = w
+	if w.Batch.SetBack {
+		s.now = w.Batch.Now // what waits is given up by its size, or when it was due by the old time
+	}
 	before := len(w.messages)
 	for i := range w.units {
 		u := &w.units[i]

@@ -85,5 +85,17 @@ func (w *Work) Items() iter.Seq2[*Message, *Gap] {
 	}
 }
 
+// Packets lists the packets of the batch with what their frames hold. A frame is the network's as far as one packet tells:
+// what fragments and segments make together is in Items.
+func (w *Work) Packets() iter.Seq2[*capture.Packet, *frame.Packet] {
+	return func(yield func(*capture.Packet, *frame.Packet) bool) {
+		for i := range w.units {
+			if !yield(&w.Batch.Packets[i], &w.units[i].frame) {
+				return
+			}
+		}
+	}
+}
+
 // Account adds what became of the batch's packets.
 func (w *Work) Account(a *Accounting) { a.add(&w.acct) }
