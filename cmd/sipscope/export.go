@@ -109,7 +109,7 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	job := save.Job{
 		Path: c.out, Format: format, Force: c.force, Together: c.together, Headers: a.cols,
 		Calls: save.Numbered(a.board, slices.Values(nums)), Total: len(nums),
-		Source: save.FromFiles(a.files),
+		Source: a.door.frames,
 		Ladder: ladder.Options{Source: a.source(), Of: a.countCalls(), Accounting: a.accountingLine()},
 	}
 	report, stop := c.saving()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -163,11 +162,7 @@ func flowTitle(calls []correlate.Call) string {
 
 // source names what was read, for titles.
 func (a *archive) source() string {
-	name := filepath.Base(a.files.Name(0))
-	if n := a.files.Len(); n > 1 {
-		return fmt.Sprintf("%s and %d more", name, n-1)
-	}
-	return name
+	return a.door.name
 }
 
 func (a *archive) countCalls() int {

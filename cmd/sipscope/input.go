@@ -61,7 +61,7 @@ func (in *input) paths(cmd *cobra.Command, args []string) ([]string, error) {
 
 // archive is a capture that was read: the board holds its calls, files the way back to its bytes.
 type archive struct {
-	files *capture.Files
+	door  *door
 	board *correlate.Board
 	query *query.Query
 	in    *input
@@ -69,7 +69,7 @@ type archive struct {
 	err   error    // damage: reported after the output
 }
 
-func (a *archive) close() { _ = a.files.Close() }
+func (a *archive) close() { a.door.close() }
 
 // wants says what a command needs beyond calls.
 type wants struct {
@@ -116,10 +116,6 @@ func tuneHeap() (stop func()) {
 
 // read runs the pipeline over the captures.
 func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w wants) (*archive, error) {
-	paths, err := in.paths(cmd, args)
-	if err != nil {
-		return nil, err
-	}
 	q, err := in.compile()
 	if err != nil {
 		return nil, err
@@ -127,13 +123,13 @@ func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w 
 	headers := append(append([]string(nil), w.headers...), q.Headers()...)
 	q.Bind(headers)
 	defer tuneHeap()()
-	files, err := capture.Open(paths, capture.Options{Spool: w.again})
+	d, err := in.open(cmd, args, w.again)
 	if err != nil {
-		return nil, usageError{err: err}
+		return nil, err
 	}
-	a := &archive{files: files, board: &correlate.Board{}, query: q, in: in, cols: headers}
-	stop := in.progress(files, a.board)
-	err = correlate.Run(ctx, files, correlate.Config{
+	a := &archive{door: d, board: &correlate.Board{}, query: q, in: in, cols: headers}
+	stop := in.progress(d, a.board)
+	err = correlate.Run(ctx, d.source, correlate.Config{
 		Workers: in.workers, Headers: headers, Words: q.Words(), IgnoreCase: in.ignoreCase,
 		Limits: correlate.Limits{Calls: in.maxCalls}, Board: a.board, Sink: w.sink,
 	})
@@ -166,7 +162,7 @@ func (a *archive) match(s *correlate.Summary) bool {
 const progressAfter = 700 * time.Millisecond
 
 // progress shows how far the reading is, on stderr when that is a terminal, until the returned function is called.
-func (in *input) progress(files *capture.Files, board *correlate.Board) (stop func()) {
+func (in *input) progress(d *door, board *correlate.Board) (stop func()) {
 	if in.quiet || !term.IsTerminal(int(in.io.err.Fd())) {
 		return func() {}
 	}
@@ -190,8 +186,8 @@ func (in *input) progress(files *capture.Files, board *correlate.Board) (stop fu
 				shown = true
 				acct, _ := board.Accounting()
 				percent := ""
-				if size := files.Size(); size > 0 {
-					percent = fmt.Sprintf(" %d %%", min(100, files.Offset()*100/size))
+				if done, size := d.progress(); size > 0 {
+					percent = fmt.Sprintf(" %d %%", min(100, done*100/size))
 				}
 				fmt.Fprintf(in.io.err, "\r\x1b[Kreading%s, %d packets, %d calls", percent, acct.Packets, board.Totals().Calls)
 			}

@@ -89,7 +89,7 @@ func more(all, shown int) string {
 
 // text reads a message's raw text again.
 func (a *archive) text(m *correlate.Message) ([]byte, error) {
-	return decode.ReadText(a.files, m.Pieces)
+	return decode.ReadText(a.door.texts, m.Pieces)
 }
 
 // texts gives a reader of message texts for drawing; an unreadable text is nil, and the first error is kept.

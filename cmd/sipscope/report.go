@@ -101,7 +101,7 @@ func (c *reportCommand) run(cmd *cobra.Command, args []string) error {
 	if c.out == "-" {
 		err = write(c.io.out)
 	} else {
-		err = save.File(cmd.Context(), c.out, c.force, a.files.Includes, write)
+		err = save.File(cmd.Context(), c.out, c.force, a.door.frames.Includes, write)
 	}
 	if err == nil {
 		err = r.failed()
@@ -160,7 +160,7 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 	}
 	r.Ladder.Source, r.Ladder.Of, r.Ladder.Accounting = a.source(), all, a.accountingLine()
 	r.Times = ladderTimes(c.times)
-	r.Call = callReader(a.board, a.files, r.fail)
+	r.Call = callReader(a.board, a.door.texts, r.fail)
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(a.board, nums, yield) }
 	for s := range r.Summaries {
 		sink.Call(s)
@@ -244,7 +244,7 @@ func (r *capturedReport) packets(ctx context.Context, a *archive, nums []uint32)
 			}
 		}
 	}
-	kept, err := save.Capture(ctx, save.FromFiles(a.files), save.Numbered(a.board, calls), maxPackets)
+	kept, err := save.Capture(ctx, a.door.frames, save.Numbered(a.board, calls), maxPackets)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,6 @@ import (
 	"sipscope/correlate/stats"
 	"sipscope/render/html"
 	"sipscope/render/ladder"
-	"sipscope/render/save"
 	"sipscope/web"
 )
 
@@ -79,14 +78,11 @@ func (c *serveCommand) run(cmd *cobra.Command, args []string) error {
 		}
 		return c.serve(ctx, cfg)
 	}
-	paths, err := c.paths(cmd, args)
+	d, err := c.open(cmd, args, true)
 	if err != nil {
 		return err
 	}
-	s, err := c.start(ctx, paths)
-	if err != nil {
-		return err
-	}
+	s := c.start(ctx, d)
 	defer s.close()
 	cfg.Data = s.data()
 	if cfg.Title == "" {
@@ -195,26 +191,22 @@ type served struct {
 }
 
 // start reads captures in the background.
-func (c *serveCommand) start(ctx context.Context, paths []string) (*served, error) {
-	files, err := capture.Open(paths, capture.Options{Spool: true})
-	if err != nil {
-		return nil, usageError{err: err}
-	}
+func (c *serveCommand) start(ctx context.Context, d *door) *served {
 	s := &served{
-		reader:  &reader{files: files, board: &correlate.Board{}, done: make(chan struct{})},
-		figures: &figures{}, source: sourceName(paths),
+		reader:  &reader{door: d, board: &correlate.Board{}, done: make(chan struct{})},
+		figures: &figures{}, source: d.name,
 	}
 	ctx, s.stop = context.WithCancel(ctx)
 	go s.run(ctx, correlate.Config{
 		Workers: c.workers, Limits: correlate.Limits{Calls: c.maxCalls}, Board: s.board, Sink: s.figures,
 	})
-	return s, nil
+	return s
 }
 
 func (s *served) close() {
 	s.stop()
 	<-s.done
-	_ = s.files.Close()
+	s.door.close()
 	if s.temp != "" {
 		_ = os.Remove(s.temp)
 	}
@@ -222,10 +214,10 @@ func (s *served) close() {
 
 func (s *served) data() web.Data {
 	return web.Data{
-		Board: s.board, Save: save.FromFiles(s.files), Stats: func(ctx context.Context) (stats.Result, error) {
+		Board: s.board, Save: s.door.frames, Stats: func(ctx context.Context) (stats.Result, error) {
 			return s.figures.result(ctx, s.board)
 		},
-		Err: s.err, Progress: func() (done, total int64) { return s.files.Offset(), s.files.Size() }, Report: s.report,
+		Err: s.err, Progress: s.door.progress, Report: s.report,
 	}
 }
 
@@ -238,7 +230,7 @@ func (s *served) report(ctx context.Context, w io.Writer, nums []uint32) error {
 	r := &capturedReport{}
 	r.Title, r.Version, r.Result = s.source, version, result
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(s.board, nums, yield) }
-	r.Call = callReader(s.board, s.files, r.fail)
+	r.Call = callReader(s.board, s.door.texts, r.fail)
 	_, err = r.Write(ctx, w)
 	return errors.Join(err, r.failed())
 }
@@ -270,18 +262,19 @@ func (c *serveCommand) uploaded(ctx context.Context, name string, body io.Reader
 		_ = os.Remove(f.Name())
 		return nil, err
 	}
-	s, err := c.start(context.WithoutCancel(ctx), []string{f.Name()})
+	d, err := openFiles([]string{f.Name()}, true)
 	if err != nil {
 		_ = os.Remove(f.Name())
 		return nil, err
 	}
+	s := c.start(context.WithoutCancel(ctx), d)
 	s.temp, s.source = f.Name(), name
-	d := s.data()
-	d.Close = func() error {
+	data := s.data()
+	data.Close = func() error {
 		s.close()
 		return nil
 	}
-	return &d, nil
+	return &data, nil
 }
 
 // pages draws what web serves.

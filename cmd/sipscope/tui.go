@@ -16,12 +16,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"sipscope/capture"
 	"sipscope/correlate"
 	"sipscope/correlate/stats"
 	"sipscope/decode"
 	"sipscope/render/columns"
-	"sipscope/render/save"
 	"sipscope/render/tui"
 	"sipscope/render/tui/keymap"
 	tuiterm "sipscope/render/tui/term"
@@ -43,10 +41,6 @@ func wantsTUI(cmd *cobra.Command, std stdio, noInterface bool) bool {
 
 // runTUI reads captures beside a terminal UI that shows what is there so far.
 func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []string, themeFlag string, ascii bool) error {
-	paths, err := c.paths(cmd, args)
-	if err != nil {
-		return err
-	}
 	cfg, err := loadConfig(os.Getenv)
 	if err != nil {
 		return err
@@ -68,16 +62,16 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	}
 	headers = append(headers, q.Headers()...)
 	q.Bind(headers)
-	files, err := capture.Open(paths, capture.Options{Spool: true})
+	d, err := c.open(cmd, args, true)
 	if err != nil {
-		return usageError{err: err}
+		return err
 	}
-	defer func() { _ = files.Close() }()
+	defer d.close()
 	ctx, stop := signal.NotifyContext(ctx, hangups()...)
 	defer stop()
 	workers := c.fairWorkers()
 	counted := &figures{}
-	r := &reader{files: files, board: &correlate.Board{}, done: make(chan struct{})}
+	r := &reader{door: d, board: &correlate.Board{}, done: make(chan struct{})}
 	go r.run(ctx, correlate.Config{
 		Workers: workers, Headers: headers, Words: q.Words(), IgnoreCase: c.ignoreCase,
 		Limits: correlate.Limits{Calls: c.maxCalls}, Board: r.board, Sink: counted,
@@ -86,12 +80,12 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	settings.CallsOnly = settings.CallsOnly || c.callsOnly
 	err = tui.Run(ctx, tui.Options{
 		Data: tuiterm.Data{
-			Board: r.board, Source: sourceName(paths), Headers: headers, Text: r.text, Err: r.err,
-			Progress: func() (done, total int64) { return files.Offset(), files.Size() },
+			Board: r.board, Source: d.name, Headers: headers, Text: r.text, Err: r.err,
+			Progress: d.progress,
 		},
 		Settings: settings, Theme: cfg.Theme, Colors: cfg.Colors, Keys: keys, Query: q, Env: os.Getenv,
 		Figures: func(ctx context.Context) (string, error) { return counted.text(ctx, r.board) },
-		Save:    save.FromFiles(files),
+		Save:    d.frames,
 	})
 	stop()
 	<-r.done
@@ -136,7 +130,7 @@ func (c *lsCommand) override(cmd *cobra.Command, cfg *config, themeFlag string, 
 
 // reader runs the pipeline beside the terminal UI.
 type reader struct {
-	files *capture.Files
+	door  *door
 	board *correlate.Board
 	ended atomic.Pointer[error]
 	done  chan struct{}
@@ -145,7 +139,7 @@ type reader struct {
 func (r *reader) run(ctx context.Context, cfg correlate.Config) {
 	defer close(r.done)
 	defer tuneHeap()()
-	err := correlate.Run(ctx, r.files, cfg)
+	err := correlate.Run(ctx, r.door.source, cfg)
 	r.ended.Store(&err)
 }
 
@@ -158,7 +152,7 @@ func (r *reader) err() error {
 }
 
 func (r *reader) text(call *correlate.Call, message int) []byte {
-	b, err := decode.ReadText(r.files, call.Messages[message].Pieces)
+	b, err := decode.ReadText(r.door.texts, call.Messages[message].Pieces)
 	if err != nil {
 		return nil
 	}
@@ -209,14 +203,12 @@ func (f *figures) text(ctx context.Context, board *correlate.Board) (string, err
 
 // sourceName names captures for a title.
 func sourceName(paths []string) string {
-	names := make([]string, len(paths))
-	for i, p := range paths {
-		if names[i] = filepath.Base(p); p == "-" {
-			names[i] = "standard input"
-		}
+	name := filepath.Base(paths[0])
+	if paths[0] == "-" {
+		name = "standard input"
 	}
-	if len(names) > 2 {
-		return fmt.Sprintf("%s + %d more", names[0], len(names)-1)
+	if n := len(paths); n > 1 {
+		return fmt.Sprintf("%s and %d more", name, n-1)
 	}
-	return strings.Join(names, " + ")
+	return name
 }
