@@ -94,7 +94,8 @@ func (m *memory) Next(_ context.Context, b *capture.Batch) error {
 
 // decoded gives the messages of packets as the pipeline hands them to the tracker.
 func decoded(packets []capture.Packet) []*decode.Message {
-	decoder, streams := decode.NewDecoder(decode.Options{}), decode.NewStreams()
+	decoder := decode.NewDecoder(decode.Options{})
+	streams := decode.NewStreams(decoder)
 	var messages []*decode.Message
 	for from := 0; from < len(packets); from += capture.MaxBatch {
 		w := &decode.Work{}

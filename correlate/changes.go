@@ -18,8 +18,18 @@ const changesSlack = 1 << 16
 func (t *Tracker) touch(ci uint32, c *callRec) {
 	t.rev++
 	c.rev = t.rev
-	o := &t.order
-	o.push(change{t.rev, ci})
+	t.push(&t.order, ci, c)
+}
+
+// settle remembers a call that has ended as one that may go. It must follow each touch, once the call's state is known.
+func (t *Tracker) settle(ci uint32, c *callRec) {
+	if c.ended() {
+		t.push(&t.ended, ci, c)
+	}
+}
+
+func (t *Tracker) push(o *changes, ci uint32, c *callRec) {
+	o.push(change{c.rev, ci})
 	if n := o.len(); n > 4*t.calls.live()+changesSlack {
 		for range n {
 			if e := o.pop(); !t.stale(e) {
@@ -27,6 +37,17 @@ func (t *Tracker) touch(ci uint32, c *callRec) {
 			}
 		}
 	}
+}
+
+// oldest gives the call that changed longest ago, 0 when there is none.
+func (t *Tracker) oldest(o *changes) uint32 {
+	for o.len() > 0 && t.stale(*o.at(0)) {
+		o.pop()
+	}
+	if o.len() == 0 {
+		return 0
+	}
+	return o.at(0).call
 }
 
 // stale reports whether the entry's call has changed since, or is gone.
@@ -38,59 +59,35 @@ func (o *changes) after(rev uint64) int {
 }
 
 // expire evicts what is older than the limits allow, seen from the packet time reached. Calls stand in the order of their
-// last change, which is that of their last message: the walk ends at the first that is young enough.
+// last change, which is that of their last message: the first that is young enough ends the walk.
 func (t *Tracker) expire() {
 	if t.limits.Keep <= 0 || t.now < t.expireAt {
 		return
 	}
 	now := t.now - t.now%expireEvery // not t.now: which packets make a batch must not change what goes
 	t.expireAt = now + expireEvery
-	o := &t.order
-	for o.len() > 0 && t.stale(*o.at(0)) {
-		o.pop()
-	}
-	for i := 0; i < o.len(); i++ {
-		e := *o.at(i)
-		if t.stale(e) {
-			continue
-		}
-		c := t.calls.at(e.call)
-		age := now - c.last
-		if age <= t.limits.Keep {
-			return
-		}
-		if c.ended() || age > t.limits.Idle {
+	for _, q := range []struct {
+		calls *changes
+		age   int64
+	}{{&t.ended, t.limits.Keep}, {&t.order, t.limits.Idle}} {
+		for {
+			ci := t.oldest(q.calls)
+			if ci == 0 || now-t.calls.at(ci).last <= q.age {
+				break
+			}
 			t.limited.ExpiredCalls++
-			t.evict(e.call)
+			t.evict(ci)
 		}
 	}
 }
 
-// evictLook is how many calls are passed, from the one that changed longest ago, to find an ended one.
-const evictLook = 256
-
-// victim chooses the call to evict: of those that changed longest ago an ended one, else the very first. 0 when there is
-// only one.
+// victim chooses the call to evict: the ended one that changed longest ago, else the very first. 0 when there is only one.
 func (t *Tracker) victim() uint32 {
-	o := &t.order
-	for o.len() > 0 && t.stale(*o.at(0)) {
-		o.pop()
-	}
-	if t.calls.live() < 2 || o.len() == 0 {
+	if t.calls.live() < 2 {
 		return 0
 	}
-	seen := 0
-	for i := range o.len() {
-		e := *o.at(i)
-		if t.stale(e) {
-			continue
-		}
-		if t.calls.at(e.call).ended() {
-			return e.call
-		}
-		if seen++; seen == evictLook {
-			break
-		}
+	if ci := t.oldest(&t.ended); ci != 0 {
+		return ci
 	}
-	return o.at(0).call
+	return t.oldest(&t.order)
 }

@@ -71,10 +71,10 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 		source:  source,
 		sink:    cfg.Sink,
 		board:   cfg.Board,
-		decoder: decode.NewDecoder(decode.Options{Words: cfg.Words, IgnoreCase: cfg.IgnoreCase}),
-		streams: decode.NewStreams(),
 		tracker: NewTracker(cfg.Limits, cfg.Headers),
 	}
+	p.decoder = decode.NewDecoder(decode.Options{Words: cfg.Words, IgnoreCase: cfg.IgnoreCase})
+	p.streams = decode.NewStreams(p.decoder)
 	p.frames, _ = cfg.Sink.(FrameSink)
 	if p.clock = cfg.Clock; p.clock == nil {
 		p.clock = func() int64 { return 0 }

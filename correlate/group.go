@@ -16,11 +16,21 @@ const (
 	relTransfer           // the INVITE that a REFER asked for (RFC 3515)
 	relReplaces           // Replaces names the earlier call (RFC 3891)
 	relSessionID          // same Session-ID (RFC 7989)
+	relAgent              // a capture agent says so (HEP correlation id)
 )
 
 // String is the relation as JSON and filters have it.
 func (r relation) String() string {
-	return [...]string{"", "b2bua", "transfer", "replaces", "session-id"}[min(int(r), 4)]
+	return [...]string{"", "b2bua", "transfer", "replaces", "session-id", "agent"}[min(r, relAgent)]
+}
+
+// Relations lists the values of Summary.Relation that are not empty.
+func Relations() []string {
+	var all []string
+	for r := relB2BUA; r <= relAgent; r++ {
+		all = append(all, r.String())
+	}
+	return all
 }
 
 // How long a leg may follow what caused it, in packet time, and how many candidates are looked at.
@@ -89,7 +99,7 @@ func (t *Tracker) join(x *seen, fresh bool) {
 }
 
 func (t *Tracker) joinInvite(x *seen) {
-	if !t.joinHeaders(x) && !t.joinTransfer(x) {
+	if !t.joinHeaders(x) && !t.relate(x, t.numberOf(x.m.Keys.Related), relAgent) && !t.joinTransfer(x) {
 		t.joinB2BUA(x)
 	}
 }
@@ -219,7 +229,7 @@ func (t *Tracker) relate(x *seen, num uint32, how relation) bool {
 	}
 	if parent.group == 0 {
 		parent.group = parent.num
-		t.touch(t.byNum.get(num), parent) // readers of the board have to see it
+		t.retouch(parent)
 	}
 	x.c.group, x.c.relation = parent.group, how
 	return true
@@ -242,8 +252,15 @@ func (t *Tracker) joinConsultation(x *seen) {
 		elder.group = elder.num
 	}
 	younger.group, younger.relation = elder.group, relTransfer
-	t.touch(t.byNum.get(elder.num), elder)
-	t.touch(t.byNum.get(younger.num), younger)
+	t.retouch(elder)
+	t.retouch(younger)
+}
+
+// retouch tells readers of the board that another call's message has changed this one.
+func (t *Tracker) retouch(c *callRec) {
+	ci := t.byNum.get(c.num)
+	t.touch(ci, c)
+	t.settle(ci, c)
 }
 
 // noteInvite remembers an INVITE by the host that it reached.

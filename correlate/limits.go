@@ -33,10 +33,11 @@ const expireEvery = int64(time.Second)
 
 // Timers of RFC 3261 table 4 that a passive watcher needs, in nanoseconds of packet time.
 const (
-	t1     = int64(500 * time.Millisecond)
-	timerB = 64 * t1                     // no response to an INVITE; also F for a non-INVITE without a final one
-	timerC = int64(3*time.Minute) + t1   // a proxy gives up after provisionals (RFC 3261 16.6 step 11: over 3 min)
-	dupAge = int64(2 * time.Millisecond) // a tap shows a frame twice within this, a peer never sends it again so soon
+	t1       = int64(500 * time.Millisecond)
+	timerB   = 64 * t1                     // no response to an INVITE; also F for a non-INVITE without a final one
+	timerC   = int64(3*time.Minute) + t1   // a proxy gives up after provisionals (RFC 3261 16.6 step 11: over 3 min)
+	agentAge = t1 / 2                      // two agents tell of one message within this, whatever their clocks and distance; a peer repeats it later
+	dupAge   = int64(2 * time.Millisecond) // a tap shows a frame twice within this, a peer never sends it again so soon
 )
 
 // chainLook is how many messages or transactions a search walks back at the most, so that a peer that sends a million

@@ -76,6 +76,39 @@ func TestEndedCallsGoFirst(t *testing.T) {
 	}
 }
 
+// However many calls that go on changed longer ago, an ended one goes before them.
+func TestManyRunningCallsStay(t *testing.T) {
+	t.Parallel()
+	const going, ending = 600, 50
+	packets := callPackets(going + ending)
+	n := going + ending
+	var order []capture.Packet
+	order = append(order, packets[:going]...) // INVITEs
+	for i := going; i < n; i++ {
+		for step := range 7 {
+			order = append(order, packets[step*n+i])
+		}
+	}
+	for i := range order {
+		order[i].Seq, order[i].Time = uint64(i+1), int64(i)*1000
+	}
+	board := &correlate.Board{}
+	err := correlate.Run(context.Background(), &memory{packets: order, batch: 16},
+		correlate.Config{Board: board, Limits: correlate.Limits{Calls: going + 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := 0
+	for s := range board.Calls() {
+		if s.State == correlate.StateCalling {
+			running++
+		}
+	}
+	if running != going {
+		t.Errorf("%d of %d running calls kept", running, going)
+	}
+}
+
 // A call beyond the limit of messages keeps counting, and still gets its state.
 func TestMessagesPerCall(t *testing.T) {
 	t.Parallel()
@@ -230,5 +263,27 @@ func TestSharedPlacesAreCounted(t *testing.T) {
 	}
 	if n := tracker.Limited().SharedMethods; n < methods-4096 {
 		t.Errorf("%d messages of shared methods counted, at least %d expected", n, methods-4096)
+	}
+}
+
+// Evicting costs the same however many calls go on beside those that end: a call that lasts must not be walked over again
+// for each one.
+func BenchmarkEvict(b *testing.B) {
+	const going = 50_000
+	packets := callPackets(going + 20_000)
+	messages := decoded(packets)
+	n := going + 20_000
+	tracker := correlate.NewTracker(correlate.Limits{Calls: going + 100}, nil)
+	for i := range going {
+		tracker.Message(messages[i]) // their INVITEs alone
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		call := going + i%(n-going)
+		for step := range 7 {
+			tracker.Message(messages[step*n+call])
+		}
+		i++
 	}
 }

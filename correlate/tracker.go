@@ -30,7 +30,8 @@ type Tracker struct {
 	interned map[string]uint32 // user agents, reason phrases
 	words    []string          // by interned number; 0 is the empty one
 
-	order   changes
+	order   changes // all calls
+	ended   changes // those that have ended
 	rev     uint64
 	nextNum uint32
 	now     int64
@@ -120,6 +121,7 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 	if of == 0 {
 		t.join(&x, fresh)
 	}
+	t.settle(ci, c)
 	t.enforce()
 	return v
 }
@@ -265,6 +267,12 @@ func (t *Tracker) markDuplicate(m *decode.Message, original *msgRec) {
 	last := original
 	if original.last != 0 {
 		last = t.msgs.at(original.last)
+	}
+	if m.Flags&last.bits.flags()&decode.Encapsulated != 0 && m.IPID != last.ipid {
+		if d := m.Time - last.time; d >= -agentAge && d <= agentAge {
+			m.Flags |= decode.TapDuplicate // another agent saw it, too
+		}
+		return
 	}
 	sameID := m.HasIPID == (last.bits&bitIPID != 0) && m.IPID == last.ipid
 	if sameID && m.Time-last.time <= dupAge && m.Transport == decode.UDP {

@@ -560,6 +560,7 @@ func (t *Tracker) timeOut(ti uint32, r *txnRec) {
 		t.decide(c)
 		if c.state != before {
 			t.touch(r.call, c)
+			t.settle(r.call, c)
 		}
 	}
 }

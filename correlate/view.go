@@ -66,7 +66,7 @@ type Summary struct {
 	Words      uint64   // bit i: Config.Words[i] occurred in a message of the call
 
 	Group    uint32 // lowest Num among the calls joined with this one, 0 for none
-	Relation string // how it was joined: "b2bua", "transfer", "replaces", "session-id"
+	Relation string // how it was joined: one of Relations
 }
 
 // Side is the end of a call that did something.

@@ -185,7 +185,7 @@ func identityFields() []field {
 			func(s *correlate.Summary) string { return s.Server }),
 		count("group", "lowest number among the calls joined with this one, 0 for none", `group != 0`,
 			func(s *correlate.Summary) uint32 { return s.Group }),
-		text("relation", "how it was joined: b2bua, transfer, replaces, session-id, or empty", `relation == "b2bua"`,
+		text("relation", "how it was joined: b2bua, transfer, replaces, session-id, agent (HEP), or empty", `relation == "b2bua"`,
 			func(s *correlate.Summary) string { return s.Relation }),
 	}
 }
