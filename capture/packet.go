@@ -10,6 +10,7 @@ package capture
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -34,6 +35,9 @@ type Loc struct {
 	Off  int64  // offset of the packet's first byte in the capture's uncompressed bytes; negative when they were not kept
 	File uint16 // index of the file among those opened
 }
+
+// NotKept is the Off of a packet that cannot be read again. It stays negative whatever offset within a frame is added.
+const NotKept = math.MinInt64 / 2
 
 // Packet is one frame as the wire, or a file, carried it.
 type Packet struct {
