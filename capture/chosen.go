@@ -41,7 +41,7 @@ func (c *Chosen) Next(ctx context.Context, b *Batch) error {
 	left := len(b.Packets) - n
 	clear(b.Packets[n:])
 	b.Packets = b.Packets[:n]
-	c.left.Add(uint64(left)) //nolint:gosec // not negative
+	c.left.Add(uint64(left))
 	return nil
 }
 

@@ -58,7 +58,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func TestMemoryAllocs(t *testing.T) {
+func TestMemoryAllocs(t *testing.T) { //nolint:paralleltest // counts allocations
 	m := NewMemory(0)
 	defer m.Close()
 	var b Batch

@@ -27,6 +27,7 @@ type WriterOption func(*writerConfig)
 type writerConfig struct {
 	unit        int64 // nanoseconds of a tick
 	application string
+	names       func(iface uint16) string
 }
 
 // Microseconds writes times in microseconds, cutting what is finer, for readers that know nothing else. The default is
@@ -35,6 +36,12 @@ func Microseconds() WriterOption { return func(c *writerConfig) { c.unit = 1000 
 
 // Application names the writing program in a pcapng file (shb_userappl); pcap has no place for it.
 func Application(name string) WriterOption { return func(c *writerConfig) { c.application = name } }
+
+// InterfaceNames gives the names of interfaces in a pcapng file (if_name), by Packet.Iface; it is asked when an
+// interface's first packet is written, and gives an empty text for one without a name.
+func InterfaceNames(name func(iface uint16) string) WriterOption {
+	return func(c *writerConfig) { c.names = name }
+}
 
 func configure(opts []WriterOption) writerConfig {
 	c := writerConfig{unit: 1}
@@ -55,18 +62,50 @@ type Writer struct {
 func NewWriter(w io.Writer, link LinkType, opts ...WriterOption) (*Writer, error) {
 	c := configure(opts)
 	p := &Writer{w: bufio.NewWriterSize(w, writeBuffer), link: link, unit: c.unit}
+	_, err := p.w.Write(appendPcapHeader(nil, link, c.unit))
+	return p, err
+}
+
+// AppendPcapHeader appends the header of a classic pcap file, little-endian, with times in nanoseconds.
+func AppendPcapHeader(dst []byte, link LinkType) []byte { return appendPcapHeader(dst, link, 1) }
+
+func appendPcapHeader(b []byte, link LinkType, unit int64) []byte {
 	magic := uint32(magicNano)
-	if c.unit != 1 {
+	if unit != 1 {
 		magic = magicMicro
 	}
-	var h [pcapHeader]byte
-	binary.LittleEndian.PutUint32(h[0:], magic)
-	binary.LittleEndian.PutUint16(h[4:], 2)
-	binary.LittleEndian.PutUint16(h[6:], 4)
-	binary.LittleEndian.PutUint32(h[16:], writeSnaplen)
-	binary.LittleEndian.PutUint32(h[20:], uint32(link))
-	_, err := p.w.Write(h[:])
-	return p, err
+	b = binary.LittleEndian.AppendUint32(b, magic)
+	b = binary.LittleEndian.AppendUint16(b, 2)
+	b = binary.LittleEndian.AppendUint16(b, 4)
+	b = binary.LittleEndian.AppendUint64(b, 0)
+	b = binary.LittleEndian.AppendUint32(b, writeSnaplen)
+	return binary.LittleEndian.AppendUint32(b, uint32(link))
+}
+
+// AppendPcapRecord appends a packet to a file whose header AppendPcapHeader made for its link type. It allocates nothing
+// when dst has room for 16 bytes more than the packet's. An error, such as ErrTime (before 1970 or after 2106), comes
+// with dst as it was.
+func AppendPcapRecord(dst []byte, p *Packet) ([]byte, error) {
+	out, err := appendRecordHead(dst, p, 1)
+	if err != nil {
+		return dst, err
+	}
+	return append(out, p.Data...), nil
+}
+
+func appendRecordHead(b []byte, p *Packet, unit int64) ([]byte, error) {
+	sec, ns := p.Time/1e9, p.Time%1e9
+	if p.Time < 0 || sec > math.MaxUint32 {
+		return b, fmt.Errorf("frame %d: %s: %w", p.Seq, p.When().Format("2006-01-02"), ErrTime)
+	}
+	n, err := dataLen(p)
+	if err != nil {
+		return b, err
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(sec))
+	b = binary.LittleEndian.AppendUint32(b, uint32(ns/unit)) //nolint:gosec // below 1e9
+	b = binary.LittleEndian.AppendUint32(b, n)
+	return binary.LittleEndian.AppendUint32(b, max(p.WireLen, n)), nil
 }
 
 // WritePacket writes one record. ErrLinkType and ErrTime (before 1970 or after 2106) leave the file as it was; after
@@ -75,19 +114,10 @@ func (p *Writer) WritePacket(pkt *Packet) error {
 	if pkt.Link != p.link {
 		return fmt.Errorf("frame %d: link type %d in a file of %d: %w", pkt.Seq, pkt.Link, p.link, ErrLinkType)
 	}
-	sec, ns := pkt.Time/1e9, pkt.Time%1e9
-	if pkt.Time < 0 || sec > math.MaxUint32 {
-		return fmt.Errorf("frame %d: %s: %w", pkt.Seq, pkt.When().Format("2006-01-02"), ErrTime)
-	}
-	n, err := dataLen(pkt)
+	h, err := appendRecordHead(p.w.AvailableBuffer(), pkt, p.unit)
 	if err != nil {
 		return err
 	}
-	h := p.w.AvailableBuffer()
-	h = binary.LittleEndian.AppendUint32(h, uint32(sec))
-	h = binary.LittleEndian.AppendUint32(h, uint32(ns/p.unit)) //nolint:gosec // below 1e9
-	h = binary.LittleEndian.AppendUint32(h, n)
-	h = binary.LittleEndian.AppendUint32(h, max(pkt.WireLen, n))
 	if _, err = p.w.Write(h); err != nil {
 		return err
 	}

@@ -257,3 +257,79 @@ func TestAllocations(t *testing.T) { //nolint:paralleltest // counts allocations
 		t.Errorf("%v allocations to read a batch of %d packets", n, MaxBatch)
 	}
 }
+
+// TestAppendBlocks: blocks made one by one are a file: names, ids and statistics where Wireshark looks for them.
+func TestAppendBlocks(t *testing.T) {
+	t.Parallel()
+	in := samples(60)
+	data := AppendNGSection(nil, "a test")
+	data = AppendNGInterface(data, NGInterface{Link: LinkEthernet, Name: "eth0"})
+	data = AppendNGInterface(data, NGInterface{Link: LinkRaw, Name: strings.Repeat("ü", 300)})
+	for i := range in {
+		in[i].Link, in[i].Iface = []LinkType{LinkEthernet, LinkRaw}[i%2], uint16(i%2)
+		p := in[i].packet(i + 1)
+		x := NGExtra{ID: uint64(i % 3), Comment: strings.Repeat("é\xff", i%4)}
+		before := len(data)
+		out, at, err := AppendNGPacket(data, p, uint32(i%2), &x)
+		if err != nil || len(out)-before != NGPacketSize(p, &x) || string(out[at:at+len(p.Data)]) != in[i].Data {
+			t.Fatalf("packet %d: %d bytes, %d said, at %d, %v", i+1, len(out)-before, NGPacketSize(p, &x), at, err)
+		}
+		data = out
+	}
+	if same, _, err := AppendNGPacket(data, &Packet{Time: -1}, 0, &NGExtra{}); !errors.Is(err, ErrTime) ||
+		len(same) != len(data) {
+		t.Errorf("before 1970: %d bytes more, %v", len(same)-len(data), err)
+	}
+	data = AppendNGStatistics(data, 0, testStart, NGCounts{Received: 60, Dropped: 3})
+	if diff := cmp.Diff(in, mustRead(t, data)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	checkWithPcapgo(t, data, in)
+}
+
+func TestAppendRecords(t *testing.T) {
+	t.Parallel()
+	in := samples(60)
+	data := AppendPcapHeader(nil, LinkEthernet)
+	for i := range in {
+		var err error
+		if data, err = AppendPcapRecord(data, in[i].packet(i+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range []int64{-1, (math.MaxUint32 + 1) * 1e9} {
+		if same, err := AppendPcapRecord(data, &Packet{Time: bad}); !errors.Is(err, ErrTime) || len(same) != len(data) {
+			t.Errorf("time %d: %d bytes more, %v", bad, len(same)-len(data), err)
+		}
+	}
+	if diff := cmp.Diff(in, mustRead(t, data)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestInterfaceNames(t *testing.T) {
+	t.Parallel()
+	var buf bytes.Buffer
+	w, err := NewNGWriter(&buf, InterfaceNames(func(iface uint16) string { return []string{"", "eth1"}[iface] }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint16(2) {
+		if err = w.WritePacket(&Packet{Link: LinkEthernet, Iface: i}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err = w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := newPcapNGReader("test", newBlockReader(&buf, newBlockPool(blockSize)))
+	defer r.close()
+	var b Batch
+	defer b.Release()
+	if err = r.read(&b); err != nil || len(b.Packets) != 2 {
+		t.Fatalf("%d packets, %v", len(b.Packets), err)
+	}
+	if diff := cmp.Diff(map[uint16]string{1: "eth1"}, r.names); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
