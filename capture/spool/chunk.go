@@ -25,12 +25,12 @@ type chunk struct {
 func (s *Spool) keep(p *capture.Packet) int64 {
 	number, ok := s.describe(p)
 	if !ok {
-		return -1
+		return capture.NotKept
 	}
 	var extra capture.NGExtra
 	c := s.room(capture.NGPacketSize(p, &capture.NGExtra{ID: 1}))
 	if c == nil {
-		return -1
+		return capture.NotKept
 	}
 	if p.Seq != s.seq+1 || c.packets == 0 {
 		extra.ID = p.Seq // else it is one more than that of the packet before
@@ -39,7 +39,7 @@ func (s *Spool) keep(p *capture.Packet) int64 {
 	out, at, err := capture.AppendNGPacket(c.buf, p, number, &extra)
 	if err != nil { // no such time
 		s.stats.Failed++
-		return -1
+		return capture.NotKept
 	}
 	if c.packets == 0 {
 		c.first, c.time = p.Seq, p.Time

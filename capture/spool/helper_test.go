@@ -152,6 +152,10 @@ func check(tb testing.TB, s *Spool, k kept, gone bool) {
 		if !errors.Is(err, capture.ErrNotKept) {
 			tb.Fatalf("packet %d was not kept: %v", k.seq, err)
 		}
+		inside := capture.Loc{Off: k.loc.Off + int64(k.size)} // where decode looks for a payload
+		if err = s.ReadAt(inside, got); !errors.Is(err, capture.ErrNotKept) {
+			tb.Fatalf("a place within packet %d, which was not kept: %v", k.seq, err)
+		}
 	case gone && errors.Is(err, capture.ErrGone):
 	case err != nil:
 		tb.Fatalf("packet %d: %v", k.seq, err)

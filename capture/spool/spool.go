@@ -8,8 +8,8 @@
 // Loc.Off is its place among all blocks ever queued: section headers and the descriptions repeated in each segment do
 // not count, so that an offset does not depend on where the writer begins a segment.
 //
-// Next never waits for the disk: when the queue is full, packets pass unkept, with a Loc.Off of -1, and are counted. The
-// only clock is Batch.Now. Next is used by one goroutine; everything else may be called from any.
+// Next never waits for the disk: when the queue is full, packets pass unkept, with a Loc.Off of capture.NotKept, and are
+// counted. The only clock is Batch.Now. Next is used by one goroutine; everything else may be called from any.
 package spool
 
 import (
