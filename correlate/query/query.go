@@ -5,10 +5,12 @@
 // or patterns that are not constant. The work that a filter can ask for is proportional to its length.
 //
 // It does not read messages: the texts (Words) and headers (Headers) that a filter names are collected by the pipeline,
-// and Bind says where the headers are to be found. After Bind a Query is immutable and may be used from any goroutine.
+// and Bind and BindWords say where they are to be found. After that a Query is immutable and may be used from any goroutine.
 package query
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +40,7 @@ type Query struct {
 	program *vm.Program // nil for a bare text and for the empty filter
 	slots   []slot      // the values that the program needs
 	words   []string
+	bits    []uint8 // of words, in Summary.Words
 	headers []string
 	columns []int // of headers, in Summary.Columns; -1 when not collected
 	invert  bool
@@ -78,7 +81,7 @@ func Compile(src string, opts Options) (*Query, error) {
 	}
 	if isText {
 		q.text = bare
-		q.words = []string{bare}
+		q.addWord(bare)
 		return q, nil
 	}
 	if err := q.compile(s, opts); err != nil {
@@ -91,9 +94,48 @@ func Compile(src string, opts Options) (*Query, error) {
 // String is the filter's source, without blanks around it.
 func (q *Query) String() string { return q.source }
 
-// Words lists the texts that the filter looks for in messages, at most MaxWords. Bit i of Summary.Words must say
-// whether the i-th occurred: give them to correlate.Config.Words as they are.
+// Words lists the texts that the filter looks for in messages, at most MaxWords. Unless BindWords says otherwise, bit i
+// of Summary.Words must say whether the i-th occurred: give them to correlate.Config.Words as they are.
 func (q *Query) Words() []string { return slices.Clone(q.words) }
+
+// addWord adds a text, unless it is there, and gives its index. There must be room for it.
+func (q *Query) addWord(word string) int {
+	if i := slices.Index(q.words, word); i >= 0 {
+		return i
+	}
+	i := len(q.words)
+	q.words, q.bits = append(q.words, word), append(q.bits, uint8(i)) //nolint:gosec // below MaxWords
+	return i
+}
+
+// ErrTooManyWords says that filters together look for more texts than Summary.Words has bits.
+var ErrTooManyWords = errors.New("too many different texts")
+
+// BindWords gives the filter's texts their places in correlate.Config.Words, beside those of other filters of the same
+// run: it gives all with what is missing of Words at its end, and from then on the filter reads bit i of Summary.Words
+// for the i-th of that list. The first filter of a run needs no BindWords; each further one gets what the ones before
+// it made. More than MaxWords are ErrTooManyWords, and then nothing changes. Like Bind, it must not run at the same
+// time as Match.
+func (q *Query) BindWords(all []string) ([]string, error) {
+	all = slices.Clone(all)
+	bits := make([]uint8, len(q.words))
+	for i, word := range q.words {
+		at := slices.Index(all, word)
+		if at < 0 {
+			at = len(all)
+			all = append(all, word)
+		}
+		bits[i] = uint8(min(at, MaxWords))
+	}
+	if len(all) > MaxWords {
+		return nil, fmt.Errorf("%w: %d with those of other filters, and %d is the most", ErrTooManyWords, len(all), MaxWords)
+	}
+	q.bits = bits
+	return all, nil
+}
+
+// hasWord reports whether the i-th of Words occurred in a message of the call.
+func (q *Query) hasWord(i int, s *correlate.Summary) bool { return s.Words&(1<<q.bits[i]) != 0 }
 
 // Headers lists the names of the headers whose first value in the call the filter reads, as the filter writes them.
 // Add them to correlate.Config.Headers, then tell Bind the whole list.
@@ -114,7 +156,7 @@ func (q *Query) Match(s *correlate.Summary) bool {
 	case q.program != nil:
 		return q.run(s)
 	case len(q.words) > 0:
-		return (s.Words&1 != 0) != q.invert
+		return q.hasWord(0, s) != q.invert
 	default:
 		return true
 	}

@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -273,6 +274,74 @@ func TestWordBits(t *testing.T) {
 	}
 	if _, err := Compile(src+` and text("one more")`, Options{}); err == nil {
 		t.Error("more texts than bits")
+	}
+}
+
+// Several filters share the bits: each reads its own texts, whatever their places.
+func TestBindWords(t *testing.T) {
+	t.Parallel()
+	first := mustCompile(t, `text("a") and not text("b")`, Options{})
+	second := mustCompile(t, `text("c") and text("b")`, Options{})
+	bare := mustCompile(t, `c`, Options{})
+	inverted := mustCompile(t, `d`, Options{Invert: true})
+	all := first.Words()
+	for _, q := range []*Query{second, bare, inverted} {
+		before := slices.Clone(all)
+		got, err := q.BindWords(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(all, before) {
+			t.Errorf("%s: the list given changed from %q to %q", q, before, all)
+		}
+		all = got
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c", "d"}, all); diff != "" {
+		t.Fatalf("words (-want +got)\n%s", diff)
+	}
+	for bits := range uint64(16) {
+		s := &correlate.Summary{Words: bits}
+		a, b, c, d := bits&1 != 0, bits&2 != 0, bits&4 != 0, bits&8 != 0
+		for _, tt := range []struct {
+			q    *Query
+			want bool
+		}{{first, a && !b}, {second, c && b}, {bare, c}, {inverted, !d}} {
+			if got := tt.q.Match(s); got != tt.want {
+				t.Errorf("%s with texts %04b: %v", tt.q, bits, got)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"c", "b"}, second.Words()); diff != "" {
+		t.Errorf("Words after BindWords (-want +got)\n%s", diff)
+	}
+}
+
+// Bits run out with an error, and then the filter stays as it was.
+func TestBindWordsLimit(t *testing.T) {
+	t.Parallel()
+	var all []string
+	for i := range MaxWords - 1 {
+		all = append(all, fmt.Sprint("word ", i))
+	}
+	q := mustCompile(t, `text("x") or text("y")`, Options{})
+	if got, err := q.BindWords(all); !errors.Is(err, ErrTooManyWords) || got != nil {
+		t.Fatalf("65 texts: %d, %v", len(got), err)
+	}
+	if !q.Match(&correlate.Summary{Words: 2}) {
+		t.Error("a failed BindWords changed the filter")
+	}
+	last := mustCompile(t, `text("x") or text("word 3")`, Options{})
+	got, err := last.BindWords(all)
+	if err != nil || len(got) != MaxWords {
+		t.Fatalf("64 texts: %d, %v", len(got), err)
+	}
+	for i := range MaxWords {
+		if want := i == 3 || i == MaxWords-1; last.Match(&correlate.Summary{Words: 1 << i}) != want {
+			t.Errorf("bit %d: want %v", i, want)
+		}
+	}
+	if got, err := mustCompile(t, `status == 200`, Options{}).BindWords(all); err != nil || len(got) != len(all) {
+		t.Errorf("a filter without texts: %d, %v", len(got), err)
 	}
 }
 

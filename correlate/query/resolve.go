@@ -274,18 +274,12 @@ func (r *resolver) word(n *ast.Node, word string) *Error {
 	if word == "" {
 		return wrong(*n, "every message holds it", "the text is empty")
 	}
-	i := 0
-	for i < len(r.q.words) && r.q.words[i] != word {
-		i++
-	}
-	if i == MaxWords {
+	if len(r.q.words) == MaxWords && !slices.Contains(r.q.words, word) {
 		return wrong(*n, "", "more than %d different texts", MaxWords)
 	}
-	if i == len(r.q.words) {
-		r.q.words = append(r.q.words, word)
-	}
-	put(n, r.slot(fmt.Sprintf("text %d", i), false, func(_ *Query, s *correlate.Summary, old any) any {
-		return renew(s.Words&(1<<i) != 0, old)
+	i := r.q.addWord(word)
+	put(n, r.slot(fmt.Sprintf("text %d", i), false, func(q *Query, s *correlate.Summary, old any) any {
+		return renew(q.hasWord(i, s), old)
 	}))
 	return nil
 }
