@@ -45,7 +45,8 @@ type Sink interface {
 // FrameSink is a Sink that wants every packet, too.
 type FrameSink interface {
 	Sink
-	// Frames gets the packets of a batch after the events that they made. It must not keep w. An error stops the run.
+	// Frames gets the packets of a batch after the events that they made; none with a tick of a live source. It must not
+	// keep w. An error stops the run.
 	Frames(w *decode.Work) error
 }
 
@@ -292,7 +293,7 @@ func (p *pipeline) trackBatch(j *job, waiting int) error {
 	load.Now, load.Waiting = w.Batch.Now, waiting
 	load.Decoding += j.decoding
 	load.Tracking += p.clock() - start
-	if p.frames == nil || w.Batch.Empty() {
+	if p.frames == nil {
 		return nil
 	}
 	p.board.mu.Unlock()

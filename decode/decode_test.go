@@ -63,7 +63,8 @@ type got struct {
 
 func run(o decode.Options, batches ...[]capture.Packet) got {
 	var g got
-	d, s := decode.NewDecoder(o), decode.NewStreams()
+	d := decode.NewDecoder(o)
+	s := decode.NewStreams(d)
 	var now int64
 	for i := range len(batches) + 1 {
 		w := &decode.Work{}
@@ -163,7 +164,8 @@ func TestFramesAllocations(t *testing.T) { //nolint:paralleltest // counts alloc
 	for i := range capture.MaxBatch {
 		packets = append(packets, packet(uint64(i+1), 17, udp(options), -1, false))
 	}
-	d, s := decode.NewDecoder(decode.Options{}), decode.NewStreams()
+	d := decode.NewDecoder(decode.Options{})
+	s := decode.NewStreams(d)
 	w := &decode.Work{}
 	step := func() {
 		w.Batch.Packets = append(w.Batch.Packets[:0], packets...)
@@ -182,7 +184,8 @@ func BenchmarkFrames(b *testing.B) {
 	for i := range capture.MaxBatch {
 		packets = append(packets, packet(uint64(i+1), 17, udp(options), -1, false))
 	}
-	d, s := decode.NewDecoder(decode.Options{}), decode.NewStreams()
+	d := decode.NewDecoder(decode.Options{})
+	s := decode.NewStreams(d)
 	w := &decode.Work{}
 	b.ReportAllocs()
 	for b.Loop() {

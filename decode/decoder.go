@@ -86,7 +86,7 @@ func (d *Decoder) datagram(w *Work, i int) {
 		u.outcome = OutcomeKeepAlive
 		return
 	}
-	if skip == len(b) || !mayStart(b[skip]) {
+	if mayBeHEP(b) && d.encapsulated(w, i, b) || skip == len(b) || !mayStart(b[skip]) {
 		return
 	}
 	index, m := w.slot()
@@ -125,6 +125,7 @@ func (d *Decoder) parse(m *Message, text []byte) bool {
 		return false
 	}
 	d.hash.keys(&m.SIP, &m.Keys)
+	m.Keys.Related = m.related
 	if len(d.words) > 0 {
 		m.Words = d.search(text)
 	}

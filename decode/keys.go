@@ -18,7 +18,9 @@ type Keys struct {
 	ToTag   uint64
 	// Replaces is the Call-ID in an INVITE's Replaces header (RFC 3891), or in the one that a REFER asks for (RFC 5589 7).
 	Replaces uint64
-	Sig      uint64 // start line, tags and CSeq: equal for a message and its retransmission
+	// Related is the Call-ID that the capture agent relates the message to (HEP correlation id).
+	Related uint64
+	Sig     uint64 // start line, tags and CSeq: equal for a message and its retransmission
 }
 
 // hasher makes Keys.

@@ -39,6 +39,9 @@ const (
 	TapDuplicate
 	// Reassembled marks a message out of several frames.
 	Reassembled
+	// Encapsulated marks a message that a capture agent sent in HEP: addresses and time are the agent's, IPID is the agent's
+	// number folded to 16 bits.
+	Encapsulated
 )
 
 // Message is a SIP message with where it came from.
@@ -56,8 +59,9 @@ type Message struct {
 	Keys      Keys
 	SIP       sip.Message
 
-	pending  bool // the text is yet to be parsed:
-	from, to int  // where it is in Work.text
+	related  uint64 // hash of the correlation id of its HEP
+	pending  bool   // the text is yet to be parsed:
+	from, to int    // where it is in Work.text
 }
 
 // Gap is a hole that the capture has where SIP was or may have been.

@@ -8,20 +8,22 @@ import (
 
 // Streams joins fragments and TCP segments. It has one owner and takes the batches in the order of the capture.
 type Streams struct {
+	hash      hasher
 	fragments *frame.Defragmenter
 	tcp       *stream.Assembler
 	w         *Work // the batch at hand
 	ipid      uint16
 	hasIPID   bool
 	nth       uint16
+	barren    bool // the segment completed HEP that carries something else than SIP
 	lastSeq   uint64
 	now       int64
 	lost      uint64 // datagrams given up
 }
 
-// NewStreams makes one for a run.
-func NewStreams() *Streams {
-	s := &Streams{fragments: frame.NewDefragmenter()}
+// NewStreams makes one for a run, whose keys are d's.
+func NewStreams(d *Decoder) *Streams {
+	s := &Streams{hash: d.hash, fragments: frame.NewDefragmenter()}
 	s.tcp = stream.New(s)
 	return s
 }
@@ -92,10 +94,12 @@ func (s *Streams) addSegment(f *frame.Packet, pieces []Piece, seq uint64, now in
 		Src: f.Src, Dst: f.Dst, Seq: f.Seq, Ack: f.Ack, Flags: f.Flags, Payload: f.Payload, Pieces: pieces,
 		Cut: f.Cut, Frame: seq, Time: now,
 	}
-	s.ipid, s.hasIPID, s.nth = f.IPID, f.HasIPID, 0
+	s.ipid, s.hasIPID, s.nth, s.barren = f.IPID, f.HasIPID, 0, false
 	switch s.tcp.Add(&seg) {
 	case stream.Completed:
-		u.outcome = OutcomeSIP
+		if u.outcome = OutcomeSIP; s.barren && s.nth == 0 {
+			u.outcome = OutcomeOther
+		}
 	case stream.Partial:
 		u.outcome = OutcomeContinuation
 	case stream.Held:
@@ -121,9 +125,18 @@ func isTLS(b []byte) bool {
 
 // Framed implements stream.Receiver: the text is copied and parsed by a worker later.
 func (s *Streams) Framed(f *stream.Framed) {
-	m := s.message(f.Text, f.Pieces)
-	m.Seq, m.Time, m.Src, m.Dst, m.Transport = f.Frame, f.Time, f.Src, f.Dst, TCP
-	m.IPID, m.HasIPID, m.Nth = s.ipid, s.hasIPID, s.nth
+	var m *Message
+	if f.HEP {
+		if m = s.joined(f.Text, f.Pieces, f.Frame, f.Time); m == nil {
+			s.barren = true
+			return
+		}
+	} else {
+		m = s.message(f.Text, f.Pieces)
+		m.Seq, m.Time, m.Src, m.Dst, m.Transport = f.Frame, f.Time, f.Src, f.Dst, TCP
+		m.IPID, m.HasIPID = s.ipid, s.hasIPID
+	}
+	m.Nth = s.nth
 	s.nth++
 	if f.AfterGap {
 		m.Flags |= AfterGap
@@ -197,6 +210,9 @@ func (s *Streams) settle(d *frame.Datagram, completed Outcome) {
 
 // whole looks for a message in a reassembled datagram.
 func (s *Streams) whole(d *frame.Datagram, seq uint64, now int64) bool {
+	if m := s.joined(d.Payload, d.Pieces, seq, now); m != nil {
+		return true
+	}
 	skip := sip.SkipCRLF(d.Payload)
 	text := d.Payload[skip:]
 	if sip.StartLine(text) != sip.Matched {

@@ -25,6 +25,8 @@ type Work struct {
 	pieces   []Piece
 	text     []byte // copies of texts that came out of streams
 	acct     Accounting
+	envelope envelope
+	inflated []byte // scratch
 }
 
 // unit is one packet on its way.
@@ -47,8 +49,8 @@ func (w *Work) slot() (int32, *Message) {
 		w.messages = append(w.messages, Message{})
 	}
 	m := &w.messages[n]
-	m.Flags, m.Nth, m.Words, m.pending = 0, 0, 0, false // the rest is set, and parsed, anew
-	return int32(n), m                                  //nolint:gosec // a batch holds some hundred messages
+	m.Flags, m.Nth, m.Words, m.related, m.pending = 0, 0, 0, 0, false // the rest is set, and parsed, anew
+	return int32(n), m                                                //nolint:gosec // a batch holds some hundred messages
 }
 
 // Reset makes the Work ready for another batch and gives its bytes back.

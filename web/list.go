@@ -207,7 +207,7 @@ func (s *site) values(field string) []string {
 		}
 		slices.Sort(values)
 	case "relation":
-		values = append(values, "b2bua", "transfer", "replaces", "session-id")
+		values = append(values, correlate.Relations()...)
 	case "ended_by":
 		values = append(values, correlate.Caller.String(), correlate.Callee.String(), correlate.Network.String())
 	}

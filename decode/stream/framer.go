@@ -91,6 +91,17 @@ func (w *work) start(e end) bool {
 	if len(b) == 0 {
 		return false
 	}
+	switch n, is := hepExtent(b); {
+	case is == sip.Matched:
+		w.emit(n, false)
+		return true
+	case is == sip.NeedMore && e < closed:
+		return false
+	case is == sip.NeedMore && n > 0:
+		w.skip(len(b)) // its rest is missing, and what is there names no place
+		w.lost()
+		return false
+	}
 	m := sip.StartLine(b)
 	if m == sip.Matched && w.f.confirm {
 		m = lineBehind(b, false)
@@ -126,6 +137,11 @@ func (w *work) search() bool {
 	f := &w.f.framer
 	b := w.b[w.at:]
 	r := region{b: b, edge: f.edge}
+	if i := findHEP(b); i >= 0 {
+		w.skip(i)
+		f.state = boundary
+		return true
+	}
 	found := r.find(f.scanned, len(b), false)
 	keep := found.at
 	switch found.match {
@@ -350,6 +366,7 @@ func (w *work) emit(size int, truncated bool) bool {
 	f := &w.f.framer
 	a := w.a
 	out := &a.framed
+	out.HEP = f.state == boundary // of SIP the head has begun
 	out.Src, out.Dst = w.f.src, w.f.dst
 	out.Text = w.b[w.at : w.at+size]
 	out.Pieces, out.Frame, out.Time = a.describe(w.pieces, w.at, size)

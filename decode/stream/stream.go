@@ -34,6 +34,7 @@ type Framed struct {
 	Skipped   uint64        // bytes before it that belong to no message: a body longer than its Content-Length, for one
 	AfterGap  bool          // bytes before it are missing
 	Truncated bool          // its end is missing
+	HEP       bool          // Text is a HEP message, whatever it carries
 }
 
 // Gap is a hole in a direction of a connection that carries SIP.

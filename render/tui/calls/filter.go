@@ -87,7 +87,7 @@ func (v *View) values(field string) []string {
 	case "method":
 		return slices.Sorted(maps.Keys(v.board.Totals().Transactions))
 	case "relation":
-		return []string{"b2bua", "transfer", "replaces", "session-id"}
+		return correlate.Relations()
 	case "ended_by":
 		return []string{"caller", "callee", "network"}
 	default:
