@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"sipscope/capture"
 	"sipscope/correlate"
 	"sipscope/correlate/stats"
 	"sipscope/decode"
@@ -67,8 +68,10 @@ type Data struct {
 	Err func() error
 	// Progress is how much was read, in bytes; total is 0 when not known. Nil for not known.
 	Progress func() (done, total int64)
-	// Drops is how many packets the kernel dropped, if it says so; nil for files.
-	Drops func() (packets uint64, known bool)
+	// Status is what live sources say of themselves; nil for files.
+	Status func() capture.Status
+	// Live says the same in a line for people: figures a second, losses. Nil for files.
+	Live func() string
 	// Report writes an HTML report of calls; nil when there is none to download.
 	Report func(ctx context.Context, w io.Writer, calls []uint32) error
 	// Title of an uploaded capture; "" takes the file's name.

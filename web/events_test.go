@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sipscope/capture"
 	"sipscope/correlate"
 )
 
@@ -102,6 +103,27 @@ func serveTest(tb testing.TB, s *Server) string {
 		srv.Close()
 	})
 	return srv.URL
+}
+
+// The state of a live capture has its losses, by place, and a line for people.
+func TestEventsLive(t *testing.T) {
+	t.Parallel()
+	f := newFeed(t)
+	f.push(invite(1))
+	s := newServer(t, config(t, Data{
+		Board: f.board, Live: func() string { return "live 12 packets/s" }, Status: func() capture.Status {
+			return capture.Status{
+				Sources: []capture.SourceStatus{{Name: "eth0", Dropped: 3}, {Name: "HEP", Queue: 4}},
+				Spool:   &capture.SpoolStatus{Dropped: 5, Gone: 6},
+			}
+		},
+	}))
+	l := listen(t, serveTest(t, s), "")
+	state := decodeJSON[stateJSON](t, []byte(l.next("state").data))
+	want := liveJSON{Line: "live 12 packets/s", KernelDropped: 3, QueueDropped: 4, SpoolDropped: 5, SpoolGone: 6}
+	if state.Live == nil || *state.Live != want {
+		t.Errorf("live %+v, want %+v", state.Live, want)
+	}
 }
 
 func TestEvents(t *testing.T) {

@@ -257,6 +257,30 @@ type stateJSON struct {
 	Progress   progressJSON    `json:"progress"`
 	Accounting json.RawMessage `json:"accounting"`
 	Limits     json.RawMessage `json:"limits"`
+	Live       *liveJSON       `json:"live"` // nil for files
+}
+
+// liveJSON says how a live capture goes; counts are totals.
+type liveJSON struct {
+	Line          string `json:"line"` // for people
+	KernelDropped uint64 `json:"kernel_dropped"`
+	QueueDropped  uint64 `json:"queue_dropped"`
+	SpoolDropped  uint64 `json:"spool_dropped"` // packets that cannot be read again
+	SpoolGone     uint64 `json:"spool_gone"`    // likewise, since newer ones needed their place
+}
+
+// live renews what a live capture says.
+func (d *Data) live() *liveJSON {
+	if d.Status == nil || d.Live == nil {
+		return nil
+	}
+	st := d.Status()
+	v := &liveJSON{Line: d.Live()}
+	v.KernelDropped, v.QueueDropped = st.Dropped()
+	if st.Spool != nil {
+		v.SpoolDropped, v.SpoolGone = st.Spool.Dropped, st.Spool.Gone
+	}
+	return v
 }
 
 // progressJSON is in bytes; total is 0 when not known.
@@ -269,6 +293,7 @@ type progressJSON struct {
 func (h *hub) look() bool {
 	d := &h.site.data
 	v := stateJSON{Revision: h.rev, Done: d.Board.Done(), Failed: d.err() != nil}
+	v.Live = d.live()
 	v.Progress.Done, v.Progress.Total = d.progress()
 	totals := d.Board.Totals()
 	acct, limited := d.Board.Accounting()

@@ -19,44 +19,68 @@ const figuresWait = 5 * time.Second
 // metrics are the figures for Prometheus, of the first capture and of the server. Labels have few values, whatever the
 // wire carried.
 type metrics struct {
-	srv      *Server
+	data     *Data
+	streams  func() int64 // open event streams; nil where there are none
+	figures  func(ctx context.Context) (stats.Result, error)
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
-
-	packets, messages, methods, classes, calls, evicted *prometheus.Desc
-	streams, drops, open, reading                       *prometheus.Desc
+	desc     map[string]*prometheus.Desc
 }
 
-func newMetrics(s *Server) *metrics {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("sipscope_"+name, help, labels, nil)
-	}
+func newMetrics(
+	data *Data, version string, streams func() int64, figures func(ctx context.Context) (stats.Result, error),
+) *metrics {
 	m := &metrics{
-		srv: s, registry: prometheus.NewRegistry(),
+		data: data, streams: streams, figures: figures, registry: prometheus.NewRegistry(), desc: map[string]*prometheus.Desc{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sipscope_http_requests_total", Help: "HTTP requests answered, by route and class of the status.",
 		}, []string{"route", "class"}),
-		packets:  desc("packets_total", "Packets read, by what became of them.", "outcome"),
-		messages: desc("sip_messages_total", "SIP messages decoded."),
-		methods:  desc("sip_requests_total", "SIP requests, by method.", "method"),
-		classes:  desc("sip_responses_total", "SIP responses, by class of the status.", "class"),
-		calls:    desc("calls", "Calls kept, by state.", "state"),
-		evicted:  desc("evicted_total", "What limits of memory ended.", "what"),
-		streams:  desc("reassembly_losses_total", "What reassembly could not do: holes, incomplete datagrams, overlaps.", "what"),
-		drops:    desc("kernel_dropped_packets_total", "Packets that the kernel dropped before they were read."),
-		open:     desc("event_streams", "Open event streams."),
-		reading:  desc("reading", "1 while the capture is being read."),
+	}
+	for _, d := range descriptions() {
+		m.desc[d.name] = prometheus.NewDesc("sipscope_"+d.name, d.help, d.labels, nil)
 	}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "sipscope_build_info", Help: "The program; the value is 1.",
 	}, []string{"version"})
-	info.WithLabelValues(s.cfg.Version).Set(1)
+	info.WithLabelValues(version).Set(1)
 	for _, c := range []prometheus.Collector{
 		m, m.requests, info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		_ = m.registry.Register(c) // fails for a name that is there twice: a test scrapes all of them
 	}
 	return m
+}
+
+// description is a figure's name, without the program's, and what it means.
+type description struct {
+	name, help string
+	labels     []string
+}
+
+func descriptions() []description {
+	return []description{
+		{"packets_total", "Packets read, by what became of them.", []string{"outcome"}},
+		{"sip_messages_total", "SIP messages decoded.", nil},
+		{"sip_requests_total", "SIP requests, by method.", []string{"method"}},
+		{"sip_responses_total", "SIP responses, by class of the status.", []string{"class"}},
+		{"calls", "Calls kept, by state.", []string{"state"}},
+		{"evicted_total", "What limits of memory ended.", []string{"what"}},
+		{"reassembly_losses_total", "What reassembly could not do: holes, incomplete datagrams, overlaps.", []string{"what"}},
+		{"kernel_dropped_packets_total", "Packets that the kernel dropped before they were read.", nil},
+		{"dropped_packets_total", "Packets lost, by place: kernel, queue, spool (decoded, but not kept on disk).", []string{"place"}},
+		{"source_packets_total", "Packets that an interface or a listener gave.", []string{"source"}},
+		{"source_rejected_total", "What a listener was sent and could not take.", []string{"source"}},
+		{"source_up", "1 while the interface is there and up, or the listener listens.", []string{"source"}},
+		{"filtered_packets_total", "Packets that a filter left out.", nil},
+		{"spool_bytes", "Bytes on disk (used), that may be (limit), that wait for the disk (waiting).", []string{"what"}},
+		{"spool_packets", "Packets on disk.", nil},
+		{"spool_gone_packets_total", "Packets that newer ones have overwritten.", nil},
+		{"pipeline_batches", "Batches of packets under way, and how many there may be.", []string{"what"}},
+		{"pipeline_seconds_total", "Time spent, by step; over all workers.", []string{"step"}},
+		{"packet_time_seconds", "Time of the packets reached, since 1970-01-01 UTC.", nil},
+		{"event_streams", "Open event streams.", nil},
+		{"reading", "1 while the capture is being read.", nil},
+	}
 }
 
 func (m *metrics) handler() http.Handler {
@@ -76,67 +100,122 @@ func (m *metrics) answered(route string, status int) {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		m.packets, m.messages, m.methods, m.classes, m.calls, m.evicted, m.streams, m.drops, m.open, m.reading,
-	} {
+	for _, d := range m.desc {
 		ch <- d
+	}
+}
+
+// scrape is one collection.
+type scrape struct {
+	m  *metrics
+	ch chan<- prometheus.Metric
+}
+
+func (s *scrape) count(name string, v uint64, labels ...string) {
+	if c, err := prometheus.NewConstMetric(s.m.desc[name], prometheus.CounterValue, float64(v), labels...); err == nil {
+		s.ch <- c
+	}
+}
+
+func (s *scrape) gauge(name string, v float64, labels ...string) {
+	if g, err := prometheus.NewConstMetric(s.m.desc[name], prometheus.GaugeValue, v, labels...); err == nil {
+		s.ch <- g
+	}
+}
+
+func (s *scrape) seconds(name string, ns int64, labels ...string) {
+	if c, err := prometheus.NewConstMetric(s.m.desc[name], prometheus.CounterValue, float64(ns)/1e9, labels...); err == nil {
+		s.ch <- c
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	count := func(d *prometheus.Desc, v uint64, labels ...string) {
-		if c, err := prometheus.NewConstMetric(d, prometheus.CounterValue, float64(v), labels...); err == nil {
-			ch <- c
-		}
+	s := &scrape{m, ch}
+	s.losses()
+	s.live()
+	s.load()
+	if m.streams != nil {
+		s.gauge("event_streams", float64(m.streams()))
 	}
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		if g, err := prometheus.NewConstMetric(d, prometheus.GaugeValue, v, labels...); err == nil {
-			ch <- g
-		}
+	ctx, cancel := context.WithTimeout(context.Background(), figuresWait)
+	defer cancel()
+	result, err := m.figures(ctx) // they may be some seconds old
+	if err != nil {
+		return
 	}
-	data := &m.srv.cfg.Data
-	acct, limited := data.Board.Accounting()
-	acct.Each(func(outcome string, n uint64) { count(m.packets, n, outcome) })
-	count(m.messages, acct.Messages)
-	count(m.evicted, limited.EvictedCalls, "calls")
-	count(m.evicted, limited.EvictedMessages, "messages")
-	count(m.evicted, limited.UnkeptMessages, "messages_unkept")
-	count(m.evicted, limited.UnkeptGaps, "gaps_unkept")
-	count(m.evicted, acct.Streams.Evicted, "streams")
-	count(m.streams, acct.Streams.Gaps, "stream_gaps")
-	count(m.streams, acct.Streams.Datagrams, "incomplete_datagrams")
-	count(m.streams, acct.Streams.Overlaps, "overlaps")
-	if data.Drops != nil {
-		if n, known := data.Drops(); known {
-			count(m.drops, n)
-		}
+	for method, n := range byMethod(result.Requests) {
+		s.count("sip_requests_total", n, method)
 	}
-	gauge(m.open, float64(m.srv.streams.Load()))
-	reading := 1.0
-	if data.Board.Done() {
-		reading = 0
+	for class, n := range result.Classes {
+		s.count("sip_responses_total", n, class)
 	}
-	gauge(m.reading, reading)
-	if result, ok := m.figures(); ok {
-		for method, n := range byMethod(result.Requests) {
-			count(m.methods, n, method)
-		}
-		for class, n := range result.Classes {
-			count(m.classes, n, class)
-		}
-		for state, n := range byState(&result.States) {
-			gauge(m.calls, float64(n), state)
-		}
+	for state, n := range byState(&result.States) {
+		s.gauge("calls", float64(n), state)
 	}
 }
 
-// figures gives the figures over all calls, which may be some seconds old; false when they take too long.
-func (m *metrics) figures() (stats.Result, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), figuresWait)
-	defer cancel()
-	result, err := m.srv.main.figures.get(ctx, struct{}{})
-	return result, err == nil
+// losses tells what became of packets, and what was given up.
+func (s *scrape) losses() {
+	acct, limited := s.m.data.Board.Accounting()
+	acct.Each(func(outcome string, n uint64) { s.count("packets_total", n, outcome) })
+	s.count("sip_messages_total", acct.Messages)
+	s.count("evicted_total", limited.EvictedCalls, "calls")
+	s.count("evicted_total", limited.ExpiredCalls, "calls_too_old")
+	s.count("evicted_total", limited.EvictedMessages, "messages")
+	s.count("evicted_total", limited.UnkeptMessages, "messages_unkept")
+	s.count("evicted_total", limited.UnkeptGaps, "gaps_unkept")
+	s.count("evicted_total", acct.Streams.Evicted, "streams")
+	s.count("reassembly_losses_total", acct.Streams.Gaps, "stream_gaps")
+	s.count("reassembly_losses_total", acct.Streams.Datagrams, "incomplete_datagrams")
+	s.count("reassembly_losses_total", acct.Streams.Overlaps, "overlaps")
+}
+
+// live tells what live sources say of themselves.
+func (s *scrape) live() {
+	if s.m.data.Status == nil {
+		return
+	}
+	st := s.m.data.Status()
+	kernel, queue := st.Dropped()
+	s.count("kernel_dropped_packets_total", kernel)
+	s.count("dropped_packets_total", kernel, "kernel")
+	s.count("dropped_packets_total", queue, "queue")
+	s.count("filtered_packets_total", st.Left)
+	for i := range st.Sources {
+		src := &st.Sources[i]
+		s.count("source_packets_total", src.Received, src.Name)
+		s.count("source_rejected_total", src.Rejected, src.Name)
+		up := 0.0
+		if src.Up {
+			up = 1
+		}
+		s.gauge("source_up", up, src.Name)
+	}
+	if p := st.Spool; p != nil {
+		s.count("dropped_packets_total", p.Dropped, "spool")
+		s.gauge("spool_bytes", float64(p.Size), "used")
+		s.gauge("spool_bytes", float64(p.Limit), "limit")
+		s.gauge("spool_bytes", float64(p.Waiting), "waiting")
+		s.gauge("spool_packets", float64(p.Kept))
+		s.count("spool_gone_packets_total", p.Gone)
+	}
+}
+
+// load tells how busy the pipeline is.
+func (s *scrape) load() {
+	board := s.m.data.Board
+	l := board.Load()
+	s.gauge("pipeline_batches", float64(l.Waiting), "waiting")
+	s.gauge("pipeline_batches", float64(l.Jobs), "most")
+	s.seconds("pipeline_seconds_total", l.Decoding, "decode")
+	s.seconds("pipeline_seconds_total", l.Tracking, "track")
+	s.gauge("packet_time_seconds", float64(l.Now)/1e9)
+	reading := 1.0
+	if board.Done() {
+		reading = 0
+	}
+	s.gauge("reading", reading)
 }
 
 // byMethod counts requests by the methods that RFCs define; whoever sends packets can think of others without end.

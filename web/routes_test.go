@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sipscope/capture"
 	"sipscope/correlate/stats"
 )
 
@@ -441,7 +443,12 @@ func TestFailures(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	cfg := config(t, flows(t))
-	cfg.Data.Drops = func() (uint64, bool) { return 7, true }
+	cfg.Data.Status = func() capture.Status {
+		return capture.Status{
+			Left: 3, Sources: []capture.SourceStatus{{Name: "eth0", Up: true, Received: 100, Dropped: 7}, {Name: "HEP", Queue: 2, Rejected: 9}},
+			Spool: &capture.SpoolStatus{Size: 1000, Limit: 2000, Waiting: 30, Kept: 40, Gone: 50, Dropped: 6},
+		}
+	}
 	h := newServer(t, cfg).Handler()
 	ask(h, "GET", "/api/v1/calls/1")
 	ask(h, "GET", "/nothing")
@@ -456,7 +463,12 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`sipscope_http_requests_total{class="2xx",route="/api/v1/calls/{num}"} 1`,
 		`sipscope_http_requests_total{class="4xx",route="other"} 1`,
-		`sipscope_build_info{version="1.2.3"} 1`, `sipscope_kernel_dropped_packets_total 7`, `sipscope_reading 0`,
+		`sipscope_build_info{version="1.2.3"} 1`, `sipscope_kernel_dropped_packets_total 7`,
+		`sipscope_dropped_packets_total{place="kernel"} 7`, `sipscope_dropped_packets_total{place="queue"} 2`,
+		`sipscope_dropped_packets_total{place="spool"} 6`, `sipscope_source_packets_total{source="eth0"} 100`,
+		`sipscope_source_up{source="eth0"} 1`, `sipscope_source_up{source="HEP"} 0`, `sipscope_source_rejected_total{source="HEP"} 9`,
+		`sipscope_spool_bytes{what="used"} 1000`, `sipscope_spool_gone_packets_total 50`, `sipscope_filtered_packets_total 3`,
+		`sipscope_pipeline_batches{what="waiting"}`, `sipscope_packet_time_seconds `, `sipscope_reading 0`,
 		`sipscope_event_streams 0`, `sipscope_calls{state="busy"} 2`, `sipscope_sip_requests_total{method="INVITE"}`,
 		`sipscope_sip_responses_total{class="4xx"}`, `sipscope_sip_messages_total `, `sipscope_evicted_total{what="calls"} 0`,
 		`sipscope_reassembly_losses_total{what="stream_gaps"}`, `go_goroutines`,
@@ -484,5 +496,50 @@ func TestWithoutFiles(t *testing.T) {
 		if w := ask(h, "GET", target); w.Code != want {
 			t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
 		}
+	}
+}
+
+// A capture without pages has figures of its own.
+func TestMetricsAlone(t *testing.T) {
+	t.Parallel()
+	data := flows(t)
+	e, err := Export(t.Context(), "127.0.0.1:0", &data, "1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(path string) (status int, body string) {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+e.Addr().String()+path, nil)
+		req.RequestURI = ""
+		res, getErr := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+		if getErr != nil {
+			t.Fatal(getErr)
+		}
+		defer func() { _ = res.Body.Close() }()
+		b, getErr := io.ReadAll(res.Body)
+		if getErr != nil {
+			t.Fatal(getErr)
+		}
+		return res.StatusCode, string(b)
+	}
+	status, body := get("/metrics")
+	if status != 200 {
+		t.Error(status)
+	}
+	for _, want := range []string{`sipscope_calls{state="busy"} 2`, `sipscope_reading 0`, `sipscope_build_info{version="1.2.3"} 1`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%q is missing in %s", want, body)
+		}
+	}
+	if strings.Contains(body, "sipscope_event_streams") {
+		t.Error("there are no event streams")
+	}
+	if status, _ = get("/api/v1/calls"); status != 404 {
+		t.Errorf("something else than figures: %d", status)
+	}
+	if err = e.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err = Export(t.Context(), "nowhere", &data, ""); err == nil {
+		t.Error("listens nowhere")
 	}
 }

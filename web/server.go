@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sipscope/correlate/stats"
 )
 
 // Limits of connections.
@@ -73,7 +75,9 @@ func New(cfg Config) (*Server, error) {
 	s.guard = newGuard(&s.cfg)
 	s.main = newSite(s, "", cfg.Title, cfg.Data)
 	s.assets.from = cfg.Pages.Assets()
-	s.metrics = newMetrics(s)
+	s.metrics = newMetrics(&s.cfg.Data, cfg.Version, s.streams.Load, func(ctx context.Context) (stats.Result, error) {
+		return s.main.figures.get(ctx, struct{}{})
+	})
 	s.mux = s.handlers()
 	return s, nil
 }

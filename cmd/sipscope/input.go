@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +35,8 @@ type input struct {
 	callsOnly  bool
 	maxCalls   int
 	quiet      bool
+	live       liveFlags
+	alert      alertFlags
 }
 
 // flags adds the flags that say what to read.
@@ -40,6 +45,8 @@ func (in *input) flags(f *pflag.FlagSet) {
 	f.IntVarP(&in.workers, "jobs", "j", 0, "decoding workers (default: one a core)")
 	f.IntVar(&in.maxCalls, "max-calls", 0, "calls to keep in memory; the oldest ended ones go first")
 	f.BoolVarP(&in.quiet, "quiet", "q", false, "no progress on stderr")
+	in.live.flags(f)
+	in.alert.flags(f)
 }
 
 // filterFlags adds the flags that choose calls.
@@ -115,7 +122,7 @@ func tuneHeap() (stop func()) {
 }
 
 // read runs the pipeline over the captures.
-func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w wants) (*archive, error) {
+func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w wants) (*archive, error) { //nolint:contextcheck // watch says why
 	q, err := in.compile()
 	if err != nil {
 		return nil, err
@@ -123,18 +130,28 @@ func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w 
 	headers := append(append([]string(nil), w.headers...), q.Headers()...)
 	q.Bind(headers)
 	defer tuneHeap()()
-	d, err := in.open(cmd, args, w.again)
+	d, err := in.open(ctx, cmd, args, w.again)
 	if err != nil {
 		return nil, err
 	}
 	a := &archive{door: d, board: &correlate.Board{}, query: q, in: in, cols: headers}
-	stop := in.progress(d, a.board)
-	err = correlate.Run(ctx, d.source, correlate.Config{
-		Workers: in.workers, Headers: headers, Words: q.Words(), IgnoreCase: in.ignoreCase,
-		Limits: correlate.Limits{Calls: in.maxCalls}, Board: a.board, Sink: w.sink,
-	})
+	cfg := correlate.Config{Headers: headers, Words: q.Words(), Board: a.board}
+	if d.live() {
+		ctx = in.watch(cmd)
+	}
+	var more []correlate.Sink
+	if w.sink != nil {
+		more = append(more, w.sink)
+	}
+	run, err := in.begin(ctx, d, cfg, more...)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	stop := in.progress(run)
+	err = run.wait()
 	stop()
-	if err != nil && !errors.Is(err, capture.ErrDamaged) {
+	if err != nil && !errors.Is(err, capture.ErrDamaged) && !errors.As(err, new(nothingError)) { // an alert has its list, too
 		a.close()
 		return nil, err
 	}
@@ -158,11 +175,21 @@ func (a *archive) match(s *correlate.Summary) bool {
 	return a.query.Match(s)
 }
 
+// watch prepares a run over a live source, which ends by itself when the command's context does: what had arrived is
+// still read, and what follows, such as writing a report, can be interrupted once more.
+func (in *input) watch(cmd *cobra.Command) context.Context {
+	ctx := context.WithoutCancel(cmd.Context())
+	again, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(again, stop)
+	cmd.SetContext(again)
+	return ctx
+}
+
 // progressAfter is how long a run may take before it shows progress on a terminal.
 const progressAfter = 700 * time.Millisecond
 
 // progress shows how far the reading is, on stderr when that is a terminal, until the returned function is called.
-func (in *input) progress(d *door, board *correlate.Board) (stop func()) {
+func (in *input) progress(run *session) (stop func()) {
 	if in.quiet || !term.IsTerminal(int(in.io.err.Fd())) {
 		return func() {}
 	}
@@ -184,12 +211,7 @@ func (in *input) progress(d *door, board *correlate.Board) (stop func()) {
 					continue
 				}
 				shown = true
-				acct, _ := board.Accounting()
-				percent := ""
-				if done, size := d.progress(); size > 0 {
-					percent = fmt.Sprintf(" %d %%", min(100, done*100/size))
-				}
-				fmt.Fprintf(in.io.err, "\r\x1b[Kreading%s, %d packets, %d calls", percent, acct.Packets, board.Totals().Calls)
+				fmt.Fprint(in.io.err, "\r\x1b[K"+oneLine(run.doing()))
 			}
 		}
 	})
@@ -197,6 +219,19 @@ func (in *input) progress(d *door, board *correlate.Board) (stop func()) {
 		close(done)
 		wg.Wait()
 	}
+}
+
+// doing says how far a run is.
+func (s *session) doing() string {
+	if s.door.live() {
+		return s.status() + " (Ctrl-C ends it)"
+	}
+	acct, _ := s.board.Accounting()
+	percent := ""
+	if done, size := s.door.progress(); size > 0 {
+		percent = fmt.Sprintf(" %d %%", min(100, done*100/size))
+	}
+	return fmt.Sprintf("reading%s, %d packets, %d calls", percent, acct.Packets, s.board.Totals().Calls)
 }
 
 // terminalWidth is the terminal's width in cells, 0 when the output is no terminal.

@@ -27,11 +27,13 @@ const (
 	exitDamaged = 3 // the input is damaged but was read as far as it goes
 )
 
-func main() {
+func main() { os.Exit(program()) }
+
+// program runs the command line of this process and gives the exit code.
+func program() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr})
-	stop()
-	os.Exit(code)
+	defer stop()
+	return run(ctx, os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 }
 
 // stdio is where the program reads and writes.

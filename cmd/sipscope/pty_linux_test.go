@@ -20,11 +20,11 @@ type pty struct {
 	tb     testing.TB
 	cmd    *exec.Cmd
 	master *os.File
-	out    chan output
+	out    chan ptyOutput
 	start  time.Time
 }
 
-type output struct {
+type ptyOutput struct {
 	at   time.Time
 	data []byte
 }
@@ -55,7 +55,7 @@ func startPTY(tb testing.TB, w, h uint16, args ...string) *pty {
 	must(err)
 	link := filepath.Join(tb.TempDir(), "sipscope")
 	must(os.Symlink(self, link))
-	p := &pty{tb: tb, master: master, out: make(chan output, 1024)}
+	p := &pty{tb: tb, master: master, out: make(chan ptyOutput, 1024)}
 	p.cmd = exec.Command(link, args...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
 	p.cmd.Env = append(os.Environ(), "TERM=xterm-256color", "HOME=/nonexistent", "XDG_CONFIG_HOME=")
@@ -69,7 +69,7 @@ func startPTY(tb testing.TB, w, h uint16, args ...string) *pty {
 			buf := make([]byte, 1<<16)
 			n, err := master.Read(buf)
 			if n > 0 {
-				p.out <- output{time.Now(), buf[:n]}
+				p.out <- ptyOutput{time.Now(), buf[:n]}
 			}
 			if err != nil {
 				return

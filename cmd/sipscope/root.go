@@ -28,6 +28,8 @@ func newRoot(std stdio) *cobra.Command {
   sipscope export trace.pcap --call 1 -o call.pcap
   sipscope report trace.pcap -o report.html     one offline page to hand over: charts, list, ladders, messages
   sipscope serve trace.pcap               the same in a browser, live
+  sipscope -d eth0                        live, from an interface (see: sipscope help live)
+  sipscope capture -d eth0 -O sip.pcapng  to rotating files, one file a call, or a HEP collector
 
 Captures are pcap or pcapng, plain, gzip or zstd, by content; - is standard input; several are merged by packet time.
 A call is named by its number in the list, its Call-ID, or a unique beginning of it.
@@ -38,10 +40,10 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 		SilenceUsage:  true,
 		Version:       version,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && !cmd.Flags().Changed("input") {
+			if len(args) == 0 && !cmd.Flags().Changed("input") && !ls.live.wanted() {
 				return cmd.Help()
 			}
-			if wantsTUI(cmd, std, noInterface) {
+			if wantsTUI(cmd, std, noInterface, ls.live.wanted()) {
 				return ls.runTUI(cmd.Context(), cmd, args, theme, ascii)
 			}
 			return list.RunE(cmd, args)
@@ -55,7 +57,7 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newServe(std), newConfig(std), filtersTopic(), columnsTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newServe(std), newCapture(std), newInterfaces(std), newConfig(std), filtersTopic(), columnsTopic(), liveTopic())
 	return root
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -18,9 +17,7 @@ import (
 // TestMain lets the scripts run this program as the command sipscope.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"sipscope": func() {
-			os.Exit(run(context.Background(), os.Args[1:], stdio{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
-		},
+		"sipscope": func() { os.Exit(program()) },
 	})
 }
 

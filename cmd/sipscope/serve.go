@@ -61,6 +61,7 @@ every message. With --cert and --key it speaks TLS.`,
 	f.StringVar(&c.title, "title", "", "title of the pages (default: the name of the capture)")
 	f.StringVar(&c.upload, "upload", "", "allow uploading captures up to this size, such as 200MB (default: not allowed)")
 	c.flags(f)
+	f.IntVarP(&c.maxCalls, "limit", "l", 0, "the same as --max-calls")
 	return cmd
 }
 
@@ -78,15 +79,18 @@ func (c *serveCommand) run(cmd *cobra.Command, args []string) error {
 		}
 		return c.serve(ctx, cfg)
 	}
-	d, err := c.open(cmd, args, true)
+	d, err := c.open(ctx, cmd, args, true)
 	if err != nil {
 		return err
 	}
-	s := c.start(ctx, d)
+	s, err := c.start(ctx, d)
+	if err != nil {
+		return err
+	}
 	defer s.close()
 	cfg.Data = s.data()
 	if cfg.Title == "" {
-		cfg.Title = s.source
+		cfg.Title = s.door.name
 	}
 	if err = c.serve(ctx, cfg); err != nil {
 		return err
@@ -180,59 +184,39 @@ func secret(path string) (string, error) {
 	return s, nil
 }
 
-// served is captures that are read while they are shown.
+// served is a run whose calls are shown.
 type served struct {
-	*reader
+	*session
 
-	stop    context.CancelFunc
-	figures *figures
-	source  string
-	temp    string // an uploaded capture, removed in the end
+	temp string // an uploaded capture, removed in the end
 }
 
-// start reads captures in the background.
-func (c *serveCommand) start(ctx context.Context, d *door) *served {
-	s := &served{
-		reader:  &reader{door: d, board: &correlate.Board{}, done: make(chan struct{})},
-		figures: &figures{}, source: d.name,
+// start reads a door in the background, which it closes in the end.
+func (c *serveCommand) start(ctx context.Context, d *door) (*served, error) {
+	run, err := c.begin(ctx, d, correlate.Config{})
+	if err != nil {
+		d.close()
+		return nil, err
 	}
-	ctx, s.stop = context.WithCancel(ctx)
-	go s.run(ctx, correlate.Config{
-		Workers: c.workers, Limits: correlate.Limits{Calls: c.maxCalls}, Board: s.board, Sink: s.figures,
-	})
-	return s
+	return &served{session: run}, nil
 }
 
 func (s *served) close() {
-	s.stop()
-	<-s.done
+	s.end()
 	s.door.close()
 	if s.temp != "" {
 		_ = os.Remove(s.temp)
 	}
 }
 
-func (s *served) data() web.Data {
+// data is what web shows of a run.
+func (s *session) data() web.Data {
 	return web.Data{
 		Board: s.board, Save: s.door.frames, Stats: func(ctx context.Context) (stats.Result, error) {
 			return s.figures.result(ctx, s.board)
 		},
-		Err: s.err, Progress: s.door.progress, Report: s.report,
+		Err: s.err, Progress: s.door.progress, Report: s.report, Status: s.door.status, Live: s.live(),
 	}
-}
-
-// report writes a report of some calls of what is there so far.
-func (s *served) report(ctx context.Context, w io.Writer, nums []uint32) error {
-	result, err := s.figures.result(ctx, s.board)
-	if err != nil {
-		return err
-	}
-	r := &capturedReport{}
-	r.Title, r.Version, r.Result = s.source, version, result
-	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(s.board, nums, yield) }
-	r.Call = callReader(s.board, s.door.texts, r.fail)
-	_, err = r.Write(ctx, w)
-	return errors.Join(err, r.failed())
 }
 
 // nothing is a capture without packets.
@@ -267,8 +251,13 @@ func (c *serveCommand) uploaded(ctx context.Context, name string, body io.Reader
 		_ = os.Remove(f.Name())
 		return nil, err
 	}
-	s := c.start(context.WithoutCancel(ctx), d)
-	s.temp, s.source = f.Name(), name
+	d.name = name
+	s, err := c.start(context.WithoutCancel(ctx), d)
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return nil, err
+	}
+	s.temp = f.Name()
 	data := s.data()
 	data.Close = func() error {
 		s.close()

@@ -11,14 +11,12 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"sipscope/correlate"
 	"sipscope/correlate/stats"
-	"sipscope/decode"
 	"sipscope/render/columns"
 	"sipscope/render/tui"
 	"sipscope/render/tui/keymap"
@@ -27,12 +25,12 @@ import (
 
 // wantsTUI reports whether the plain command should draw a terminal UI: when somebody sits at both ends and asked for
 // nothing that only a list can give.
-func wantsTUI(cmd *cobra.Command, std stdio, noInterface bool) bool {
+func wantsTUI(cmd *cobra.Command, std stdio, noInterface, live bool) bool {
 	if noInterface || !term.IsTerminal(int(std.out.Fd())) {
 		return false
 	}
 	for _, name := range []string{"format", "limit", "width", "color"} {
-		if cmd.Flags().Changed(name) {
+		if cmd.Flags().Changed(name) && (name != "limit" || !live) {
 			return false
 		}
 	}
@@ -62,7 +60,10 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	}
 	headers = append(headers, q.Headers()...)
 	q.Bind(headers)
-	d, err := c.open(cmd, args, true)
+	if c.live.wanted() && c.maxCalls == 0 {
+		c.maxCalls = c.limit
+	}
+	d, err := c.open(ctx, cmd, args, true)
 	if err != nil {
 		return err
 	}
@@ -70,29 +71,26 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	ctx, stop := signal.NotifyContext(ctx, hangups()...)
 	defer stop()
 	workers := c.fairWorkers()
-	counted := &figures{}
-	r := &reader{door: d, board: &correlate.Board{}, done: make(chan struct{})}
-	go r.run(ctx, correlate.Config{
-		Workers: workers, Headers: headers, Words: q.Words(), IgnoreCase: c.ignoreCase,
-		Limits: correlate.Limits{Calls: c.maxCalls}, Board: r.board, Sink: counted,
-	})
+	run, err := c.begin(ctx, d, correlate.Config{Workers: workers, Headers: headers, Words: q.Words()})
+	if err != nil {
+		return err
+	}
 	settings := cfg.settings()
 	settings.CallsOnly = settings.CallsOnly || c.callsOnly
 	err = tui.Run(ctx, tui.Options{
 		Data: tuiterm.Data{
-			Board: r.board, Source: d.name, Headers: headers, Text: r.text, Err: r.err,
-			Progress: d.progress,
+			Board: run.board, Source: d.name, Headers: headers, Text: run.text, Err: run.err, Progress: d.progress,
+			Live: run.live(),
 		},
 		Settings: settings, Theme: cfg.Theme, Colors: cfg.Colors, Keys: keys, Query: q, Env: os.Getenv,
-		Figures: func(ctx context.Context) (string, error) { return counted.text(ctx, r.board) },
+		Figures: func(ctx context.Context) (string, error) { return run.figures.text(ctx, run.board) },
 		Save:    d.frames,
 	})
-	stop()
-	<-r.done
+	run.end()
 	if err != nil {
 		return err
 	}
-	if err = r.err(); errors.Is(err, context.Canceled) {
+	if err = run.err(); errors.Is(err, context.Canceled) {
 		return nil // the user has seen enough
 	}
 	return err
@@ -126,37 +124,6 @@ func (c *lsCommand) override(cmd *cobra.Command, cfg *config, themeFlag string, 
 	}
 	cfg.ASCII = cfg.ASCII || ascii
 	return nil
-}
-
-// reader runs the pipeline beside the terminal UI.
-type reader struct {
-	door  *door
-	board *correlate.Board
-	ended atomic.Pointer[error]
-	done  chan struct{}
-}
-
-func (r *reader) run(ctx context.Context, cfg correlate.Config) {
-	defer close(r.done)
-	defer tuneHeap()()
-	err := correlate.Run(ctx, r.door.source, cfg)
-	r.ended.Store(&err)
-}
-
-// err is what ended the run, nil while it runs.
-func (r *reader) err() error {
-	if p := r.ended.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-func (r *reader) text(call *correlate.Call, message int) []byte {
-	b, err := decode.ReadText(r.door.texts, call.Messages[message].Pieces)
-	if err != nil {
-		return nil
-	}
-	return b
 }
 
 // figures counts messages as they pass, for the statistics screen.

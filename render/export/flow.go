@@ -352,6 +352,7 @@ func flags(f decode.Flags) []string {
 		{decode.AfterGap, "after_gap"},
 		{decode.TapDuplicate, "tap_duplicate"},
 		{decode.Reassembled, "reassembled"},
+		{decode.Encapsulated, "hep"},
 	} {
 		if f&known.bit != 0 {
 			out = append(out, known.name)

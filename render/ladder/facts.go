@@ -14,6 +14,7 @@ import (
 // fact is what the layout needs of a message's text: copied, so that the text need not stay.
 type fact struct {
 	read    bool // the text could be read again and parsed
+	gone    bool // it could not be read again
 	toTag   bool
 	routes  int    // Record-Route values
 	vias    uint16 // Via values
@@ -45,7 +46,12 @@ func (b *builder) read(text TextFunc) {
 			if text == nil || msg.Repeats >= 0 && !b.opts.Unfold {
 				continue // its original says it all
 			}
-			if raw := text(ci, mi); raw != nil && sip.Parse(raw, &m) == nil {
+			raw := text(ci, mi)
+			if raw == nil {
+				b.facts[ci][mi].gone = true
+				continue
+			}
+			if sip.Parse(raw, &m) == nil {
 				b.facts[ci][mi] = b.fact(&m)
 				b.anyText[ci] = true
 			}

@@ -44,7 +44,7 @@ func (b *builder) damageNote(e event, m *correlate.Message, f *fact) string {
 	if m.Flags&decode.Truncated != 0 {
 		notes = append(notes, "text is cut short in the capture")
 	}
-	if !f.read && m.Repeats < 0 && b.anyText[e.call] {
+	if f.gone || !f.read && m.Repeats < 0 && b.anyText[e.call] {
 		notes = append(notes, "text could not be read again")
 	}
 	return joinNotes(notes)

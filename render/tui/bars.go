@@ -56,7 +56,7 @@ func (a *app) area(c *term.Canvas) *term.Canvas {
 func (a *app) drawTitle(c *term.Canvas, v term.View) {
 	w, _ := c.Size()
 	c.Fill(0, 0, w, 1, term.Bar)
-	right := strings.TrimSpace(a.savingText() + "  " + a.progress())
+	right := strings.TrimSpace(a.savingText() + "  " + fitting(a.progress(), w/2-2))
 	room := w - text.Width(right) - 1
 	if room < w/2 {
 		right, room = "", w
@@ -67,6 +67,18 @@ func (a *app) drawTitle(c *term.Canvas, v term.View) {
 	}
 }
 
+// fitting leaves out parts of a line from its end, until it fits.
+func fitting(line string, width int) string {
+	for text.Width(line) > width {
+		cut := strings.LastIndex(line, " · ")
+		if cut < 0 {
+			break
+		}
+		line = line[:cut]
+	}
+	return line
+}
+
 // progress says how far the reading is.
 func (a *app) progress() string {
 	switch {
@@ -74,8 +86,8 @@ func (a *app) progress() string {
 		return "damaged"
 	case a.data.Board.Done():
 		return ""
-	case a.data.Live:
-		return "live"
+	case a.data.Live != nil:
+		return a.data.Live()
 	}
 	if a.data.Progress != nil {
 		if done, total := a.data.Progress(); total > 0 {

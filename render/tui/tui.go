@@ -174,7 +174,7 @@ func (a *app) tick(now time.Time) bool {
 }
 
 // idle reports whether nothing will change by itself.
-func (a *app) idle() bool { return a.working == 0 && a.data.Board.Done() && !a.data.Live }
+func (a *app) idle() bool { return a.working == 0 && a.data.Board.Done() && a.data.Live == nil }
 
 // event gives an event to whom it belongs.
 func (a *app) event(ev tcell.Event) {

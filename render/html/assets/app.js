@@ -129,7 +129,7 @@
       if (name === 'state') {
         const p = data.progress || {};
         status.className = data.done ? 'done' : 'live';
-        status.textContent = data.done ? S.t('live.done') : p.total > 0 ? S.t('live.reading', Math.min(100, Math.floor(p.done * 100 / p.total))) : S.t('live.live');
+        status.textContent = data.done ? S.t('live.done') : p.total > 0 ? S.t('live.reading', Math.min(100, Math.floor(p.done * 100 / p.total))) : data.live ? data.live.line : S.t('live.live');
         overview();
         return;
       }

@@ -136,7 +136,7 @@ func (v *View) clear() {
 		v.selected = nil
 		v.refresh()
 	}
-	if v.h.Data().Live {
+	if v.h.Data().Live != nil {
 		off()
 		return
 	}

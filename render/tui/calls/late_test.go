@@ -82,7 +82,7 @@ func TestLateResults(t *testing.T) {
 		x.settings().Sort = "-callid"
 		x.draw(80, 24)
 		late := x.finished()
-		x.h.D.Live = true
+		x.h.D.Live = func() string { return "live" }
 		x.do(keymap.Clear)
 		late()
 		x.want("at once")

@@ -266,7 +266,7 @@ func TestClearWhileFilling(t *testing.T) {
 	f := newFeed(t, correlate.Limits{})
 	f.push(requests(1, 3)...)
 	x := f.tester(t, true)
-	x.h.D.Live = true
+	x.h.D.Live = func() string { return "live" }
 	x.do(keymap.SelectAll, keymap.Clear)
 	if x.h.Question != "" || x.selected.len() != 0 {
 		t.Error("a live list asks before it is cleared, or keeps the selection")

@@ -87,7 +87,7 @@ func boardOf(made ...laddertest.Made) *fakeBoard {
 // host shows the board.
 func (b *fakeBoard) host() *termtest.Host {
 	return termtest.NewHost(term.Data{
-		Source: "made.pcap", Live: true,
+		Source: "made.pcap", Live: func() string { return "live" },
 		Text: func(call *correlate.Call, message int) []byte {
 			return b.texts[messageKey{num: call.Num, message: message}]
 		},

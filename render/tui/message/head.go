@@ -51,6 +51,7 @@ func heads(call *correlate.Call, message int, ascii bool) []string {
 		{decode.Truncated, "not whole"},
 		{decode.AfterGap, "after a hole in the stream"},
 		{decode.Reassembled, "out of several frames"},
+		{decode.Encapsulated, "sent by a capture agent (HEP)"},
 	} {
 		if m.Flags&f.flag != 0 {
 			parts = append(parts, f.name)

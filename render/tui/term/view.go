@@ -133,8 +133,8 @@ type Data struct {
 	Progress func() (done, total int64)
 	// Err gives what ended the run when it was not the end of the input; nil while it runs.
 	Err func() error
-	// Live says that the source has no end.
-	Live bool
+	// Live says in a line how a source goes that has no end: figures a second, losses. Nil for files.
+	Live func() string
 }
 
 // Settings is what a user can choose in the configuration file and while the program runs.
