@@ -343,6 +343,72 @@ func TestLiveDiskFull(t *testing.T) {
 	}
 }
 
+// Root is given up once the interface is open; files are the user's.
+func TestLiveUser(t *testing.T) {
+	t.Parallel()
+	w := newWires(t)
+	dir := public(t)
+	r := w.start("capture", "-d", "v1", "--user", "nobody", "--spool", filepath.Join(dir, "spool"), "-O", filepath.Join(dir, "trace.pcapng"))
+	w.replay(pcap("cancel.pcap"))
+	time.Sleep(300 * time.Millisecond)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Uid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000"} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("%q is not in its status", want)
+		}
+	}
+	r.stop(syscall.SIGTERM, 0)
+	if n, want := frames(t, filepath.Join(dir, "trace.pcapng")), frames(t, pcap("cancel.pcap")); n != want {
+		t.Errorf("%d packets, want %d: %s", n, want, r.err.String())
+	}
+}
+
+// public gives a folder that anybody may write to.
+func public(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sipscope-test-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err = os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Without the privilege there is one line that names it, and one that says how to get it.
+func TestLivePermission(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("becoming another user needs root")
+	}
+	path, err := exec.LookPath("sipscope")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(public(t), "sipscope")
+	if err = os.WriteFile(copied, program, 0o755); err != nil { //nolint:gosec // another user runs it
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), copied, "ls", "-d", "lo")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	want := "sipscope: lo: not allowed to capture: it needs the capability CAP_NET_RAW\n" +
+		"  run it as root, or once: sudo setcap cap_net_raw+ep " + copied + "\n"
+	if err == nil || string(out) != want {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // What cannot be captured is said in a line with what to do.
 func TestLiveRefused(t *testing.T) {
 	t.Parallel()

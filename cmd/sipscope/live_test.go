@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sipscope/capture"
+	"sipscope/correlate"
 )
 
 // timed is a live source that gives one packet a batch at given times, and empty batches for time 0. Its own Now never
@@ -69,5 +70,41 @@ func TestShort(t *testing.T) {
 		if got := short(v); got != want {
 			t.Errorf("short(%v) = %q, want %q", v, got, want)
 		}
+	}
+}
+
+// Figures a second are of the last whole second or so; every loss stands before them.
+func TestStatusLine(t *testing.T) {
+	t.Parallel()
+	status := capture.Status{}
+	d := &door{status: func() capture.Status { return status }}
+	board := &correlate.Board{}
+	var r rates
+	now := time.Unix(1000, 0)
+	if got := r.statusLine(now, d, board); got != "live · just begun" {
+		t.Errorf("at first %q", got)
+	}
+	if got := r.statusLine(now.Add(time.Second), d, board); got != "live · waiting for packets" {
+		t.Errorf("without packets %q", got)
+	}
+	path := writeFlow(t, "mixed.flow", mixedFlow(15))
+	files, err := openFiles([]string{path}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.close()
+	if err = correlate.Run(t.Context(), files.source, correlate.Config{Board: board}); err != nil {
+		t.Fatal(err)
+	}
+	status = capture.Status{
+		Sources: []capture.SourceStatus{{Name: "eth0", Dropped: 12345, Note: "interface is gone"}, {Name: "HEP", Queue: 1}},
+		Spool:   &capture.SpoolStatus{Dropped: 7, Err: "no space left on device"},
+	}
+	acct, _ := board.Accounting()
+	want := "live · 12k dropped by the kernel · 1 dropped in the queue · eth0: interface is gone · 7 not spooled · " +
+		"spool: no space left on device · " + short(float64(acct.Packets)/2) + " packets/s · " + short(float64(acct.Messages)/2) +
+		" messages/s · 7.5 calls/s"
+	if got := r.statusLine(now.Add(3*time.Second), d, board); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

@@ -63,14 +63,20 @@ func (r *rates) statusLine(now time.Time, d *door, board *correlate.Board) strin
 	totals := board.Totals()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if age := now.Sub(r.at); r.line == "" || age >= time.Second {
-		perSecond := func(n, before uint64) string { return short(float64(n-before) / age.Seconds()) }
-		if r.line = "waiting for packets"; acct.Packets > 0 {
-			r.line = fmt.Sprintf("%s packets/s · %s messages/s · %s calls/s", perSecond(acct.Packets, r.packets),
-				perSecond(totals.Messages, r.messages), perSecond(totals.Calls, r.calls))
-		}
-		r.at, r.packets, r.messages, r.calls = now, acct.Packets, totals.Messages, totals.Calls
+	age := now.Sub(r.at)
+	perSecond := func(n, before uint64) string { return short(float64(n-before) / age.Seconds()) }
+	switch {
+	case r.at.IsZero():
+		r.line = "just begun"
+	case age < time.Second:
+		return strings.Join(slices.Concat([]string{"live"}, losses(d), []string{r.line}), " · ")
+	case acct.Packets == 0:
+		r.line = "waiting for packets"
+	default:
+		r.line = fmt.Sprintf("%s packets/s · %s messages/s · %s calls/s", perSecond(acct.Packets, r.packets),
+			perSecond(totals.Messages, r.messages), perSecond(totals.Calls, r.calls))
 	}
+	r.at, r.packets, r.messages, r.calls = now, acct.Packets, totals.Messages, totals.Calls
 	return strings.Join(slices.Concat([]string{"live"}, losses(d), []string{r.line}), " · ")
 }
 

@@ -91,7 +91,9 @@ func (s *session) run(ctx context.Context, cfg correlate.Config) {
 		err = sideErr // an alert that ended the run
 	}
 	if s.sender != nil {
-		s.flush(context.WithoutCancel(ctx))
+		if flushErr := s.flush(context.WithoutCancel(ctx)); err == nil || errors.Is(err, context.Canceled) && flushErr != nil {
+			err = flushErr
+		}
 	}
 	s.ended.Store(&err)
 }
@@ -99,23 +101,20 @@ func (s *session) run(ctx context.Context, cfg correlate.Config) {
 // flushFor is how long the end of a run waits for a collector.
 const flushFor = 5 * time.Second
 
-// flush gives the collector what is still here, and says what it did not get.
-func (s *session) flush(ctx context.Context) {
+// flush gives the collector what is still here. What it did not get is an error that leaves the rest as it is.
+func (s *session) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushFor)
 	defer cancel()
 	err := s.sender.Close(ctx)
 	st := s.sender.Stats()
-	if err != nil || st.Dropped > 0 || st.Buffered > 0 {
-		fmt.Fprintf(s.in.io.err, "sipscope: %s: %d messages sent, %d not: %s\n", s.in.live.hep.send, st.Sent,
-			st.Dropped+st.Buffered, oneLine(errText(err)))
+	switch {
+	case err != nil:
+		return nothingError{fmt.Sprintf("%d messages sent, %d not: %v", st.Sent, st.Dropped+st.Buffered, err)}
+	case st.Dropped+st.Buffered > 0:
+		return nothingError{fmt.Sprintf("%s: %d messages sent, %d not: the collector was away for too long", s.in.live.hep.send,
+			st.Sent, st.Dropped+st.Buffered)}
 	}
-}
-
-func errText(err error) string {
-	if err == nil {
-		return "the collector was away for too long"
-	}
-	return err.Error()
+	return nil
 }
 
 // wait waits for the end of the run.
