@@ -50,8 +50,8 @@ func (l *backlog) room(n int) bool {
 			return false
 		}
 		l.base += l.length(l.base)
+		l.kept = max(l.kept, l.base)
 	}
-	l.kept = max(l.kept, l.base)
 	return true
 }
 
@@ -166,7 +166,7 @@ func (l *backlog) rewind(to int64) {
 	for back := at; back < l.counted; back += l.length(back) {
 		l.again++
 	}
-	l.sent, l.acked = at, min(l.acked, at)
+	l.sent, l.acked, l.kept = at, min(l.acked, at), min(l.kept, at)
 }
 
 // forget lets go of everything sent.

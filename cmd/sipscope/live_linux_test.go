@@ -369,13 +369,11 @@ func TestLiveUser(t *testing.T) {
 // public gives a folder that anybody may write to.
 func public(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "sipscope-test-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err = os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
-		t.Fatal(err)
+	dir := t.TempDir()
+	for path, mode := range map[string]os.FileMode{filepath.Dir(dir): 0o755, dir: 0o777} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
@@ -395,7 +393,7 @@ func TestLivePermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := filepath.Join(public(t), "sipscope")
-	if err = os.WriteFile(copied, program, 0o755); err != nil { //nolint:gosec // another user runs it
+	if err = os.WriteFile(copied, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), copied, "ls", "-d", "lo")
