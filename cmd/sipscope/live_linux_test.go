@@ -109,14 +109,20 @@ func (w *wires) start(args ...string) *running {
 	return r
 }
 
-// sockets counts the packet sockets of the second namespace.
+// sockets counts the packet sockets of the second namespace that receive: protocol and state of packet(7)'s list.
 func (w *wires) sockets() int {
 	w.t.Helper()
 	out, err := exec.CommandContext(w.t.Context(), "ip", "netns", "exec", w.b, "cat", "/proc/net/packet").Output()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return bytes.Count(out, []byte("\n")) - 1
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Fields(line); len(f) > 5 && f[3] == "0003" && f[5] == "1" {
+			n++
+		}
+	}
+	return n
 }
 
 // wait waits for something that will happen soon.
