@@ -37,6 +37,7 @@ type input struct {
 	quiet      bool
 	live       liveFlags
 	alert      alertFlags
+	looksOn    bool // somebody looks on while it runs: a terminal UI, pages
 }
 
 // flags adds the flags that say what to read.

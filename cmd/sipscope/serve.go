@@ -67,6 +67,7 @@ every message. With --cert and --key it speaks TLS.`,
 
 // run serves until it is interrupted.
 func (c *serveCommand) run(cmd *cobra.Command, args []string) error {
+	c.looksOn = true
 	cfg, err := c.config()
 	if err != nil {
 		return err

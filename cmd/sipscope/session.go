@@ -61,7 +61,10 @@ func (in *input) begin(ctx context.Context, d *door, cfg correlate.Config, more 
 
 // prepare makes what goes beside the run.
 func (s *session) prepare(ctx context.Context, cfg *correlate.Config, more []correlate.Sink) (err error) {
-	sinks := append([]correlate.Sink{&s.figures}, more...)
+	sinks := more
+	if s.counts() {
+		sinks = append(sinks, &s.figures)
+	}
 	if s.sender, err = s.in.live.hep.sender(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -75,13 +78,19 @@ func (s *session) prepare(ctx context.Context, cfg *correlate.Config, more []cor
 	return nil
 }
 
+// counts reports whether figures over messages are gathered: where somebody may ask for them while the run goes on. A list
+// of a file needs none, and is quicker without.
+func (s *session) counts() bool { return s.door.live() || s.in.looksOn }
+
 func (s *session) run(ctx context.Context, cfg correlate.Config) {
 	defer close(s.done)
 	defer s.cancel(nil)
 	defer tuneHeap()()
 	side, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var g errgroup.Group
-	g.Go(func() error { s.snapshots(side); return nil })
+	if s.counts() {
+		g.Go(func() error { s.snapshots(side); return nil })
+	}
 	if s.alerts != nil {
 		g.Go(func() error { return s.alerts.run(side) })
 	}
@@ -210,7 +219,10 @@ func (s *session) report(ctx context.Context, w io.Writer, nums []uint32) error 
 
 // fanOut gives every sink what one would get.
 func fanOut(sinks []correlate.Sink) correlate.Sink {
-	if len(sinks) == 1 {
+	switch len(sinks) {
+	case 0:
+		return nil
+	case 1:
 		return sinks[0]
 	}
 	f := &fan{sinks: sinks}
