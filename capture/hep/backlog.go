@@ -43,10 +43,15 @@ func (l *backlog) put(m []byte) error {
 	return nil
 }
 
-// room makes room for n bytes in memory, at the cost of what is kept, if it can.
+// room makes room for n bytes in memory, at the cost of what is kept, if it can. While there is a disk, two thirds of the
+// memory stay for what is kept: a collector that hangs, and then dies, has the more unread the more waits here.
 func (l *backlog) room(n int) bool {
+	stays := int64(0)
+	if l.disk.limit > 0 {
+		stays = int64(len(l.ring)) / 3 * 2
+	}
 	for l.free() < n {
-		if l.base+l.length(l.base) > l.acked || l.base == l.mem {
+		if l.base+l.length(l.base) > l.acked || l.base == l.mem || l.acked-l.base <= stays {
 			return false
 		}
 		l.base += l.length(l.base)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -89,9 +90,9 @@ func TestBacklogModel(t *testing.T) {
 }
 
 func contains(ends []int64, at int64) bool {
-	for i := len(ends) - 1; i >= 0; i-- {
-		if ends[i] <= at {
-			return ends[i] == at
+	for _, end := range slices.Backward(ends) {
+		if end <= at {
+			return end == at
 		}
 	}
 	return false

@@ -18,7 +18,7 @@ import (
 // shared is where captures of others may lie, seen from this package.
 const shared = "../../../shared/pcaps"
 
-// Captures of real agents: every datagram to the collector is a message that begins like SIP.
+// Captures of real agents: every datagram to the collector is a message, and begins like SIP where it says so.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -55,7 +55,7 @@ func TestCorpus(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i := range b.Packets {
-					p := real(t, &b.Packets[i])
+					p := apart(t, &b.Packets[i])
 					total++
 					hosts[p.Src.Addr()], hosts[p.Dst.Addr()] = true, true
 					if strings.Contains(string(p.Payload), c.oneCall) {
@@ -78,8 +78,8 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// real takes the HEP out of a frame of a capture.
-func real(t *testing.T, frame *capture.Packet) (p Packet) {
+// apart takes the HEP out of a frame of a capture.
+func apart(t *testing.T, frame *capture.Packet) (p Packet) {
 	t.Helper()
 	packet := gopacket.NewPacket(frame.Data, layers.LayerTypeEthernet, gopacket.NoCopy)
 	udp, ok := packet.Layer(layers.LayerTypeUDP).(*layers.UDP)
@@ -92,8 +92,11 @@ func real(t *testing.T, frame *capture.Packet) (p Packet) {
 	if err := Decode(udp.Payload, &p); err != nil {
 		t.Fatalf("frame %d: %v", frame.Seq, err)
 	}
-	if skew := frame.Time - p.Time; p.Version != 3 || p.Type != TypeSIP || !plausible(p.Time) || skew < -1e9 && !strings.Contains(string(p.Payload), "qgf3") {
+	if p.Version != 3 || !plausible(p.Time) {
 		t.Errorf("frame %d: %+v", frame.Seq, p)
+	}
+	if p.Type != TypeSIP {
+		return p
 	}
 	line, _, _ := strings.Cut(string(p.Payload), "\n")
 	if !strings.HasPrefix(line, "SIP/2.0 ") && !strings.HasSuffix(strings.TrimSuffix(line, "\r"), " SIP/2.0") {

@@ -40,14 +40,14 @@ func putDatagram(b []byte, src, dst netip.AddrPort, id uint16) {
 		binary.BigEndian.PutUint16(h[10:], ^fold(sum16(0, h)))
 		u, sum = b[ip4Head:], sum16(0, h[12:])
 	} else {
-		h := b[:ip6Head]
+		h := b[:ip6Head] //nolint:gosec // the caller has left room for datagramHead
 		clear(h)
 		h[0], h[6], h[7] = 0x60, protoUDP, hopsSet
 		binary.BigEndian.PutUint16(h[4:], uint16(len(b)-ip6Head)) //nolint:gosec // as above
 		s, d := src.Addr().As16(), dst.Addr().As16()
 		copy(h[8:], s[:])
 		copy(h[24:], d[:])
-		u, sum = b[ip6Head:], sum16(0, h[8:])
+		u, sum = b[ip6Head:], sum16(0, h[8:]) //nolint:gosec // as above
 	}
 	binary.BigEndian.PutUint16(u, src.Port())
 	binary.BigEndian.PutUint16(u[2:], dst.Port())

@@ -94,7 +94,7 @@ func FuzzRoundTrip(f *testing.F) {
 			return
 		}
 		var q Packet
-		if err := Decode(b, &q); err != nil {
+		if err = Decode(b, &q); err != nil {
 			if version == 0 || version == 3 {
 				t.Fatalf("%v: % x", err, b)
 			}

@@ -34,25 +34,25 @@ func numbered(n int, at time.Time) *Packet {
 	}
 }
 
-func encode(t testing.TB, p *Packet) []byte {
-	t.Helper()
+func encode(tb testing.TB, p *Packet) []byte {
+	tb.Helper()
 	b, err := Append(nil, p, Encoding{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
 
 // listening opens a listener that ends with the test.
-func listening(t testing.TB, o ListenOptions) *Listener {
-	t.Helper()
-	l, err := Listen(t.Context(), o)
+func listening(tb testing.TB, o ListenOptions) *Listener {
+	tb.Helper()
+	l, err := Listen(tb.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := l.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return l
@@ -88,33 +88,33 @@ type reader struct {
 }
 
 // read reads until n packets have come, or for at most d. It may be called from any goroutine, one at a time.
-func (r *reader) read(t testing.TB, n int, d time.Duration) (all []got) {
-	t.Helper()
+func (r *reader) read(tb testing.TB, n int, d time.Duration) (all []got) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	for len(all) < n {
 		if err := r.s.Next(ctx, &r.b); err != nil {
 			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, io.EOF) {
-				t.Error(err)
+				tb.Error(err)
 			}
 			break
 		}
 		if r.b.Now < r.now && !r.b.SetBack {
-			t.Errorf("the time goes back from %d to %d", r.now, r.b.Now)
+			tb.Errorf("the time goes back from %d to %d", r.now, r.b.Now)
 		}
 		r.now = r.b.Now
 		for i := range r.b.Packets {
-			all = append(all, r.apart(t, &r.b.Packets[i]))
+			all = append(all, r.apart(tb, &r.b.Packets[i]))
 		}
 	}
 	return all
 }
 
 // apart takes the datagram of a packet apart with another decoder.
-func (r *reader) apart(t testing.TB, p *capture.Packet) (g got) {
-	t.Helper()
+func (r *reader) apart(tb testing.TB, p *capture.Packet) (g got) {
+	tb.Helper()
 	if r.seq++; p.Seq != r.seq || p.Link != capture.LinkRaw || p.Loc.Off >= 0 || int(p.WireLen) != len(p.Data) || p.Time > r.now {
-		t.Errorf("packet %+v, want number %d at most at %d", p, r.seq, r.now)
+		tb.Errorf("packet %+v, want number %d at most at %d", p, r.seq, r.now)
 	}
 	first := gopacket.Decoder(layers.LayerTypeIPv4)
 	if p.Data[0]>>4 == 6 {
@@ -123,26 +123,26 @@ func (r *reader) apart(t testing.TB, p *capture.Packet) (g got) {
 	packet := gopacket.NewPacket(p.Data, first, gopacket.DecodeOptions{NoCopy: true})
 	udp, ok := packet.TransportLayer().(*layers.UDP)
 	if !ok {
-		t.Fatalf("no UDP in % x", p.Data)
+		tb.Fatalf("no UDP in % x", p.Data)
 	}
 	src, _ := netip.AddrFromSlice(packet.NetworkLayer().NetworkFlow().Src().Raw())
 	dst, _ := netip.AddrFromSlice(packet.NetworkLayer().NetworkFlow().Dst().Raw())
 	g.src, g.dst = netip.AddrPortFrom(src, uint16(udp.SrcPort)), netip.AddrPortFrom(dst, uint16(udp.DstPort))
 	if err := Decode(append([]byte(nil), udp.Payload...), &g.hep); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	g.at = p.Time
 	return g
 }
 
 // eventually waits for something to become true.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	for range 1000 {
 		if ok() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("waited in vain until %s", what)
+	tb.Fatalf("waited in vain until %s", what)
 }

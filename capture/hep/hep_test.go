@@ -16,8 +16,8 @@ import (
 var sameAddr = cmpopts.EquateComparable(netip.AddrPort{})
 
 // bin reads hexadecimal bytes with blanks; what is in single quotes is text.
-func bin(t testing.TB, s string) []byte {
-	t.Helper()
+func bin(tb testing.TB, s string) []byte {
+	tb.Helper()
 	var out []byte
 	for i, part := range strings.Split(s, "'") {
 		if i%2 == 1 {
@@ -26,7 +26,7 @@ func bin(t testing.TB, s string) []byte {
 		}
 		b, err := hex.DecodeString(strings.Join(strings.Fields(part), ""))
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out = append(out, b...)
 	}
@@ -159,9 +159,11 @@ func TestDecodeVariants(t *testing.T) {
 		{"chunks of a vendor and unknown ones", `'HEP3' 006a` + addresses + `0000 0007 0008 13c4  0000 0008 0008 13d8
 			0000 000b 0007 01  0003 0001 0007 63  0000 7777 0008 'xy'  0000 0014 0006  0000 000f 0009 'ACK'
 			0008 000f 000d 'another'`, nil},
-		{"ports of four bytes, capture id of two", `'HEP3' 0055` + addresses + `0000 0007 000a 000013c4
+		{
+			"ports of four bytes, capture id of two", `'HEP3' 0055` + addresses + `0000 0007 000a 000013c4
 			0000 0008 000a 000013d8  0000 000b 0008 0001  0000 000c 0008 0007  0000 000f 0009 'ACK'`,
-			func(p *Packet) { p.CaptureID = 7 }},
+			func(p *Packet) { p.CaptureID = 7 },
+		},
 		{"bytes behind the message", `'HEP3' 0048` + addresses + `0000 0007 0008 13c4  0000 0008 0008 13d8
 			0000 000b 0007 01  0000 000f 0009 'ACK' 'trailer'`, nil},
 		{"payload twice: the last counts", `'HEP3' 004f` + addresses + `0000 0007 0008 13c4  0000 0008 0008 13d8
@@ -310,7 +312,7 @@ func TestAppendErrors(t *testing.T) {
 	}
 }
 
-func TestDecodeAllocs(t *testing.T) {
+func TestDecodeAllocs(t *testing.T) { //nolint:paralleltest // it counts allocations
 	b := bin(t, goldens()[0].bytes)
 	var p, q Packet
 	room := make([]byte, 0, 1024)

@@ -10,18 +10,18 @@ import (
 	"testing"
 )
 
-func squeeze(t testing.TB, text []byte, gz bool) []byte {
-	t.Helper()
+func squeeze(tb testing.TB, text []byte, gz bool) []byte {
+	tb.Helper()
 	var out bytes.Buffer
 	var w io.WriteCloser = zlib.NewWriter(&out)
 	if gz {
 		w = gzip.NewWriter(&out)
 	}
 	if _, err := w.Write(text); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }
@@ -85,7 +85,7 @@ func TestCompress(t *testing.T) {
 			t.Fatal(err)
 		}
 		var p Packet
-		if err := Decode(b, &p); err != nil {
+		if err = Decode(b, &p); err != nil {
 			t.Fatal(err)
 		}
 		got := p.Payload

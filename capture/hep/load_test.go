@@ -15,7 +15,7 @@ import (
 const envLoad = "SIPSCOPE_HEP_LOAD"
 
 // 20,000 messages a second over UDP, and the reader stands still for 100 ms every second: none is lost.
-func TestLoad(t *testing.T) {
+func TestLoad(t *testing.T) { //nolint:paralleltest // it needs the machine
 	seconds := 3
 	if s := os.Getenv(envLoad); s != "" {
 		var err error
@@ -69,6 +69,7 @@ func TestLoad(t *testing.T) {
 
 // flood sends so many messages a second, as evenly as sleeping allows.
 func flood(t *testing.T, c net.Conn, rate, seconds int) (sent int) {
+	t.Helper()
 	p := numbered(1, time.Now())
 	p.Payload = []byte(invite(1))
 	var b []byte
@@ -98,19 +99,20 @@ func BenchmarkUDP(b *testing.B) {
 	p := numbered(1, time.Now())
 	p.Payload = []byte(invite(1))
 	m := encode(b, p)
+	const burst = 5000
 	var batch capture.Batch
 	b.ReportAllocs()
 	for b.Loop() {
-		for range 500 {
+		for range burst {
 			if _, err := c.Write(m); err != nil {
 				b.Fatal(err)
 			}
 		}
-		for n := 0; n < 500; n += len(batch.Packets) {
+		for n := 0; n < burst; n += len(batch.Packets) {
 			if err := l.Next(b.Context(), &batch); err != nil {
 				b.Fatal(err)
 			}
 		}
 	}
-	b.ReportMetric(float64(b.N*500)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(float64(b.N*burst)/b.Elapsed().Seconds(), "messages/s")
 }

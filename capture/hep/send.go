@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// sendMemory is the part of a backlog in memory: more than what the kernels of both ends hold of a connection (6 MiB
-	// is Linux' bound for receiving), so that what got lost in them can be sent again.
-	sendMemory   = 8 << 20
+	// sendMemory is the part of a backlog in memory. Two thirds of it are more than what the kernel of the other end holds
+	// for a collector (6 MiB is Linux' bound), so that what gets lost there can be sent again.
+	sendMemory   = 12 << 20
 	defaultLimit = 256 << 20
 	// keepFor is how long messages stay after the peer's kernel acknowledged them: when a collector dies, what it had not
 	// read is lost in there.

@@ -93,9 +93,9 @@ func (s *Sender) connect(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	t, ok := c.(*net.TCPConn)
-	if !ok {
+	if !ok || c.LocalAddr().String() == c.RemoteAddr().String() { // TCP can meet itself where nobody listens
 		_ = c.Close()
-		return nil, errors.New("no TCP connection")
+		return nil, errors.New("no TCP connection to somebody else")
 	}
 	l := &link{tcp: t, gone: make(chan struct{})}
 	l.Conn = counter{TCPConn: t, n: &l.raw}
@@ -142,9 +142,13 @@ func (s *Sender) pump(ctx context.Context, l *link, marks *[]ackMark) (more bool
 		wait := pollEvery
 		if now := s.o.Now(); len(piece) == 0 || now.Sub(polled) >= pollEvery {
 			polled = now
-			switch all := s.poll(l, marks, now); {
+			switch all, waiting := s.poll(l, marks, now); {
 			case all && end:
 				return false
+			case all && waiting: // on disk, for room in memory: there is some now
+				wait = 0
+			case all && len(piece) == 0 && s.waits():
+				continue // what was acknowledged has made room for what is on disk
 			case all:
 				wait = quietEvery
 			}
@@ -168,6 +172,13 @@ func (s *Sender) pump(ctx context.Context, l *link, marks *[]ackMark) (more bool
 		case <-timer.C:
 		}
 	}
+}
+
+// waits tells whether something is still to be sent.
+func (s *Sender) waits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.left() > 0
 }
 
 // leave closes a connection that a write could not use, and waits for the reading to end: it may be about to end by
@@ -203,8 +214,9 @@ func (s *Sender) wrote(l *link, n int) {
 	l.written = append(l.written, written{raw: l.raw.Load(), off: s.log.sent})
 }
 
-// poll asks what was acknowledged, and lets go of what was long enough ago. It tells whether all was.
-func (s *Sender) poll(l *link, marks *[]ackMark, now time.Time) (all bool) {
+// poll asks what was acknowledged, and lets go of what was long enough ago. It tells whether all was
+// that was sent, and whether more waits.
+func (s *Sender) poll(l *link, marks *[]ackMark, now time.Time) (all, waiting bool) {
 	n, known := unacked(l.tcp)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,7 +236,7 @@ func (s *Sender) poll(l *link, marks *[]ackMark, now time.Time) (all bool) {
 		s.log.keep((*marks)[old-1].off)
 		*marks = append((*marks)[:0], (*marks)[old:]...)
 	}
-	return s.log.acked == s.log.sent
+	return s.log.acked == s.log.sent, s.log.left() > 0
 }
 
 // acknowledged is how far the stream was acknowledged when n bytes of the connection were not; it was so up to before.

@@ -18,13 +18,13 @@ import (
 )
 
 // sending makes a sender that ends with the test.
-func sending(t testing.TB, o SendOptions, memory int) *Sender {
-	t.Helper()
-	s, err := newSender(t.Context(), o, memory)
+func sending(tb testing.TB, o SendOptions, memory int) *Sender {
+	tb.Helper()
+	s, err := newSender(tb.Context(), o, memory)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
 		_ = s.Close(ctx)
@@ -32,24 +32,24 @@ func sending(t testing.TB, o SendOptions, memory int) *Sender {
 	return s
 }
 
-func closeSender(t testing.TB, s *Sender) {
-	t.Helper()
+func closeSender(tb testing.TB, s *Sender) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
-		t.Error(err, s.Stats())
+		tb.Error(err, s.Stats())
 	}
 	if err := s.Send(numbered(1, time.Now())); !errors.Is(err, ErrClosed) {
-		t.Errorf("%v, want ErrClosed", err)
+		tb.Errorf("%v, want ErrClosed", err)
 	}
 }
 
 // certificate makes one for 127.0.0.1, and what trusts it.
-func certificate(t testing.TB) (server, client *tls.Config) {
-	t.Helper()
+func certificate(tb testing.TB) (server, client *tls.Config) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template := x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -57,11 +57,11 @@ func certificate(t testing.TB) (server, client *tls.Config) {
 	}
 	der, err := x509.CreateCertificate(crand.Reader, &template, &template, &key.PublicKey, key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
@@ -130,8 +130,8 @@ func TestSendErrors(t *testing.T) {
 		}
 	}
 	s := sending(t, SendOptions{Address: "udp:127.0.0.1:9"}, 0)
-	big := Packet{Payload: make([]byte, MaxDatagram)}
-	if err := s.Send(&big); !errors.Is(err, ErrTooLarge) {
+	long := Packet{Payload: make([]byte, MaxDatagram)}
+	if err := s.Send(&long); !errors.Is(err, ErrTooLarge) {
 		t.Error(err)
 	}
 	if err := s.Send(&Packet{Src: a4, Dst: b6}); err == nil {
@@ -144,7 +144,7 @@ func TestSendErrors(t *testing.T) {
 
 // collector is a listener that can be stopped and started again on its port, and remembers what came.
 type collector struct {
-	t    testing.TB
+	tb   testing.TB
 	o    ListenOptions
 	mu   sync.Mutex
 	l    *Listener
@@ -152,21 +152,23 @@ type collector struct {
 	seen map[int]int
 }
 
-func newCollector(t testing.TB, o ListenOptions) *collector {
-	t.Helper()
-	c := &collector{t: t, o: o, seen: map[int]int{}}
+func newCollector(tb testing.TB, o ListenOptions) *collector {
+	tb.Helper()
+	c := &collector{tb: tb, o: o, seen: map[int]int{}}
 	c.start()
 	c.o.Addresses = []string{o.Addresses[0][:3] + ":" + c.l.Addrs()[0].String()}
-	t.Cleanup(c.stop)
+	tb.Cleanup(c.stop)
 	return c
 }
 
 func (c *collector) start() {
-	c.t.Helper()
-	l, err := Listen(context.Background(), c.o)
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	c.tb.Helper()
+	var l *Listener
+	eventually(c.tb, "the port is free", func() (ok bool) { // somebody's connection may have it for a while
+		var err error
+		l, err = Listen(context.Background(), c.o)
+		return err == nil
+	})
 	c.l, c.done = l, make(chan struct{})
 	go func(done chan struct{}) {
 		defer close(done)
@@ -174,10 +176,10 @@ func (c *collector) start() {
 		for {
 			select {
 			case <-l.stopped:
-				c.note(r.read(c.t, 1<<30, time.Second)) // until io.EOF
+				c.note(r.read(c.tb, 1<<30, time.Second)) // until io.EOF
 				return
 			default:
-				c.note(r.read(c.t, 1, 50*time.Millisecond))
+				c.note(r.read(c.tb, 1, 50*time.Millisecond))
 			}
 		}
 	}(c.done)
@@ -193,7 +195,7 @@ func (c *collector) note(all []got) {
 
 func (c *collector) stop() {
 	if err := c.l.Close(); err != nil {
-		c.t.Error(err)
+		c.tb.Error(err)
 	}
 	<-c.done
 }
@@ -305,7 +307,7 @@ func TestSendKeepsForAWhile(t *testing.T) {
 	eventually(t, "it is acknowledged", acked)
 	eventually(t, "it is kept no more", func() bool {
 		clock.add(time.Second)
-		if clock.Now().Sub(time.Now()) < keepFor/2 {
+		if time.Until(clock.Now()) < keepFor/2 {
 			s.mu.Lock()
 			kept := s.log.base
 			s.mu.Unlock()
@@ -443,7 +445,7 @@ func TestSendContext(t *testing.T) {
 	}
 }
 
-func TestSendAllocs(t *testing.T) {
+func TestSendAllocs(t *testing.T) { //nolint:paralleltest // it counts allocations
 	s := sending(t, SendOptions{Address: "tcp:127.0.0.1:1", Node: "node", Key: "secret", Limit: -1}, 1<<20)
 	p := numbered(1, time.Now())
 	if n := testing.AllocsPerRun(100, func() {
