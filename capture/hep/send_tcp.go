@@ -147,8 +147,6 @@ func (s *Sender) pump(ctx context.Context, l *link, marks *[]ackMark) (more bool
 				return false
 			case all && waiting: // on disk, for room in memory: there is some now
 				wait = 0
-			case all && len(piece) == 0 && s.waits():
-				continue // what was acknowledged has made room for what is on disk
 			case all:
 				wait = quietEvery
 			}
@@ -172,13 +170,6 @@ func (s *Sender) pump(ctx context.Context, l *link, marks *[]ackMark) (more bool
 		case <-timer.C:
 		}
 	}
-}
-
-// waits tells whether something is still to be sent.
-func (s *Sender) waits() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.left() > 0
 }
 
 // leave closes a connection that a write could not use, and waits for the reading to end: it may be about to end by
@@ -214,8 +205,8 @@ func (s *Sender) wrote(l *link, n int) {
 	l.written = append(l.written, written{raw: l.raw.Load(), off: s.log.sent})
 }
 
-// poll asks what was acknowledged, and lets go of what was long enough ago. It tells whether all was
-// that was sent, and whether more waits.
+// poll asks what was acknowledged, and lets go of what was long enough ago. It tells whether all was that was sent, and
+// whether more waits.
 func (s *Sender) poll(l *link, marks *[]ackMark, now time.Time) (all, waiting bool) {
 	n, known := unacked(l.tcp)
 	s.mu.Lock()

@@ -290,6 +290,46 @@ func TestSendUnread(t *testing.T) {
 	}
 }
 
+// A collector hangs while messages come, more than all kernels and the memory hold, and dies with what it had not read.
+func TestSendHung(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("how a death shows is the system's")
+	}
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sending(t, SendOptions{Address: "tcp:" + dead.Addr().String(), Dir: t.TempDir()}, sendMemory)
+	conn, err := dead.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const total = 40_000 // 32 MB
+	node := []byte(strings.Repeat("x", 700))
+	for i := range total {
+		p := numbered(i, time.Now())
+		p.Node = node
+		if err := s.Send(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the disk is used, and the kernels are full", func() bool {
+		before := s.Stats().Sent
+		time.Sleep(100 * time.Millisecond)
+		st := s.Stats()
+		return st.Disk > 0 && st.Sent == before
+	})
+	conn.Close()
+	dead.Close()
+	c := newCollector(t, ListenOptions{Addresses: []string{"tcp:" + dead.Addr().String()}, Window: -1})
+	eventually(t, "all have come", func() bool { n, _ := c.count(); return n == total })
+	closeSender(t, s)
+	if st := s.Stats(); st.Sent != total || st.Dropped != 0 || st.Resent == 0 || st.Reconnects != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // What was acknowledged long ago is not sent again, whatever happens.
 func TestSendKeepsForAWhile(t *testing.T) {
 	t.Parallel()
