@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -19,6 +20,7 @@ type link struct {
 	clean    bool          // it said good-bye after it had read all that its kernel acknowledged; valid once gone
 	err      error         // why; valid once gone
 	written  []written     // what is on its way
+	broke    error         // what a write said; the system tells an error once, and the reading may then see a good-bye
 }
 
 // written says that the stream up to off is within the first raw bytes of a connection: TLS makes more of them.
@@ -142,20 +144,20 @@ func (s *Sender) pump(ctx context.Context, l *link, marks *[]ackMark) (more bool
 		wait := pollEvery
 		if now := s.o.Now(); len(piece) == 0 || now.Sub(polled) >= pollEvery {
 			polled = now
-			switch all, waiting := s.poll(l, marks, now); {
-			case all && end:
+			all, waiting := s.poll(l, marks, now)
+			if all && end {
 				return false
-			case all && waiting: // on disk, for room in memory: there is some now
-				wait = 0
-			case all:
-				wait = quietEvery
 			}
+			wait = restFor(all, waiting)
 		}
 		if len(piece) > 0 {
 			n, err := l.Write(piece)
 			s.wrote(l, n)
 			if err == nil && ctx.Err() == nil {
 				continue
+			}
+			if !errors.Is(err, os.ErrDeadlineExceeded) { // which is the reading's way to end a write
+				l.broke = err
 			}
 			l.leave()
 		}
@@ -169,6 +171,18 @@ func (s *Sender) pump(ctx context.Context, l *link, marks *[]ackMark) (more bool
 		case <-s.wake:
 		case <-timer.C:
 		}
+	}
+}
+
+// restFor is how long to wait before the next look: all that was sent has been acknowledged, or something is waiting.
+func restFor(all, waiting bool) time.Duration {
+	switch {
+	case !all:
+		return pollEvery
+	case waiting: // on disk, for room in memory: there is some now
+		return 0
+	default:
+		return quietEvery
 	}
 }
 
@@ -251,7 +265,11 @@ func (s *Sender) lost(l *link, marks *[]ackMark) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	to := s.log.acked
-	if !l.clean || !known {
+	err := l.broke
+	if err == nil && !l.clean {
+		err = l.err
+	}
+	if err != nil || !known {
 		to = s.log.kept
 	}
 	s.log.rewind(to)
@@ -259,8 +277,8 @@ func (s *Sender) lost(l *link, marks *[]ackMark) {
 	if s.log.acked > s.log.kept {
 		*marks = append(*marks, ackMark{at: now, off: s.log.acked})
 	}
-	if !l.clean {
+	if err != nil {
 		s.stats.Errors++
-		s.stats.LastError = l.err.Error()
+		s.stats.LastError = err.Error()
 	}
 }

@@ -261,6 +261,7 @@ func (o *opening) listeners(ctx context.Context) error {
 		return usageError{err: err, hint: "it takes udp:ADDRESS:PORT, tcp:ADDRESS:PORT and tls:ADDRESS:PORT"}
 	}
 	o.closers = append(o.closers, s.Close)
+	o.stops = append(o.stops, s.Stop)
 	o.sources = append(o.sources, s)
 	o.names = append(o.names, func(uint16) string { return "hep" })
 	o.kinds = append(o.kinds, func() []capture.SourceStatus { return listenerStatus(s) })
