@@ -142,6 +142,7 @@ type pipeline struct {
 	order     []*job // in the order in which they were read, tracked ones taken off
 	joins     int    // how many of order are joined
 	texts     []*job // joined ones whose texts no worker parses yet
+	now       int64  // packet time of the last batch, of the worker that reads
 	readBusy  bool   // a worker is reading
 	readDone  bool   // there is nothing more to read
 	serial    bool   // a worker is joining or tracking
@@ -186,10 +187,12 @@ func (p *pipeline) read(ctx context.Context) {
 	j.stage = reading
 	p.readBusy = true
 	p.mu.Unlock()
-	err := context.Cause(ctx) // not every source looks
+	j.Batch.Now, j.Batch.SetBack = p.now, false // time stands still where the source does not say
+	err := context.Cause(ctx)                   // not every source looks
 	if err == nil {
 		err = p.source.Next(ctx, &j.Batch)
 	}
+	p.now = j.Batch.Now
 	j.Last = err != nil
 	p.mu.Lock()
 	p.readBusy = false
