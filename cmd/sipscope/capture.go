@@ -13,6 +13,7 @@ import (
 
 	"sipscope/capture/output"
 	"sipscope/correlate"
+	"sipscope/decode"
 	"sipscope/render/record"
 	"sipscope/web"
 )
@@ -167,15 +168,34 @@ func (j *captureJob) outputs(path string, match func(*correlate.Summary) bool) (
 	if c.perCall == "" {
 		o.Write = j.out.Write
 	}
+	var sink correlate.Sink
 	r, err := record.New(j.board, o)
 	if err != nil {
 		return nil, usageError{err: err, hint: "name another directory with --per-call"}
 	}
-	j.recorder = r
-	if c.perCall != "" && j.out != nil {
+	j.recorder, sink = r, r
+	switch {
+	case c.perCall == "":
+		sink = &ticking{Recorder: r, out: j.out}
+	case j.out != nil:
 		j.d.source = &tee{Source: j.d.source, out: j.out}
 	}
-	return []correlate.Sink{r}, nil
+	return []correlate.Sink{sink}, nil
+}
+
+// ticking is a recorder that tells the file it writes to how late it is, also while no call matches: what waits must be on
+// disk within a second.
+type ticking struct {
+	*record.Recorder
+
+	out *output.Output
+}
+
+// Frames implements correlate.FrameSink.
+func (t *ticking) Frames(w *decode.Work) error {
+	err := t.Recorder.Frames(w)
+	_ = t.out.Tick(w.Batch.Now) // the output counts what it lacks
+	return err
 }
 
 // wait lets the run go on to its end, and says what it wrote.
@@ -185,7 +205,6 @@ func (j *captureJob) wait(ctx context.Context, run *session) error {
 		run.end()
 		return errors.Join(err, j.close())
 	}
-	run.said = func(s string) { fmt.Fprintf(j.c.io.err, "sipscope: %s\n", oneLine(s)) }
 	done := make(chan struct{})
 	go j.reopen(done)
 	progress := j.c.progress(run)
@@ -255,7 +274,7 @@ func (j *captureJob) report(run *session) {
 	}
 	if run.alerts != nil && run.alerts.runner != nil {
 		st := run.alerts.runner.Stats()
-		add("%d programs run, %d failed, %d skipped", st.Started, st.Failed, st.Skipped)
+		add("%d programs run, %d failed", st.Started, st.Failed)
 	}
 	if run.door.live() {
 		parts = append(parts, losses(run.door)...)

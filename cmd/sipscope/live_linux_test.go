@@ -23,17 +23,22 @@ type wires struct {
 	a, b string
 }
 
+// lacks skips the test for what this machine does not give it, which CI must.
+func lacks(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("SIPSCOPE_CI") != "" {
+		t.Fatalf("%s, and CI must have it", what)
+	}
+	t.Skip(what)
+}
+
 // newWires makes them, and removes them with the test. It needs root, ip and tcpreplay.
 func newWires(t *testing.T) *wires {
 	t.Helper()
 	need := func(ok bool, what string) {
 		t.Helper()
-		switch {
-		case ok:
-		case os.Getenv("SIPSCOPE_CI") != "":
-			t.Fatalf("%s, and CI must have it", what)
-		default:
-			t.Skip(what)
+		if !ok {
+			lacks(t, what)
 		}
 	}
 	need(os.Geteuid() == 0, "network namespaces need root")
@@ -267,18 +272,30 @@ func size(path string) int64 {
 	return st.Size()
 }
 
-// A killed process leaves files that are whole up to the last second.
+// A killed process leaves files that are whole up to the last seconds, also on a line that has fallen silent.
 func TestLiveKilled(t *testing.T) {
 	t.Parallel()
-	w := newWires(t)
-	r := w.start("capture", "-d", "v1", "-O", "trace.pcapng", "--spool", "spool")
-	w.replay(pcap("two-proxies.pcap"))
-	time.Sleep(2500 * time.Millisecond)
-	r.kill(syscall.SIGKILL)
-	<-r.ended
-	want := frames(t, pcap("two-proxies.pcap"))
-	if got := frames(t, r.path("trace.pcapng")); got != want {
-		t.Errorf("%d packets on disk, want %d", got, want)
+	for _, tt := range []struct {
+		name  string
+		extra []string
+		after time.Duration // a call that matches waits up to two seconds for more of its frames
+	}{
+		{"all", nil, 2500 * time.Millisecond},
+		{"filter", []string{"--filter", `method == "INVITE"`}, 5 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWires(t)
+			r := w.start(append([]string{"capture", "-d", "v1", "-O", "trace.pcapng", "--spool", "spool"}, tt.extra...)...)
+			w.replay(pcap("two-proxies.pcap"))
+			time.Sleep(tt.after)
+			r.kill(syscall.SIGKILL)
+			<-r.ended
+			want := frames(t, pcap("two-proxies.pcap"))
+			if got := frames(t, r.path("trace.pcapng")); got != want {
+				t.Errorf("%d packets on disk, want %d", got, want)
+			}
+		})
 	}
 }
 
@@ -334,7 +351,7 @@ func TestLiveDiskFull(t *testing.T) {
 	w := newWires(t)
 	many, dir := writeFlow(t, "mixed.flow", mixedFlow(300)), t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("no tmpfs: %v", err)
+		lacks(t, "no tmpfs: "+err.Error())
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	r := w.start("capture", "-d", "v1", "-O", filepath.Join(dir, "full.pcapng"))
@@ -388,7 +405,7 @@ func public(t *testing.T) string {
 func TestLivePermission(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("becoming another user needs root")
+		lacks(t, "becoming another user needs root")
 	}
 	path, err := exec.LookPath("sipscope")
 	if err != nil {

@@ -98,6 +98,7 @@ type Recorder struct {
 	ring     ring
 	frames   slab
 	marks    marks
+	newest   uint64   // frame
 	wanted   []wanted // frames of messages, until the ring has their batch
 	media    map[frame.Endpoint][]listener
 	bound    int // listeners in all
@@ -202,6 +203,9 @@ func (r *Recorder) Frames(w *decode.Work) error {
 	for p := range w.Packets() {
 		r.put(p)
 	}
+	if n := len(w.Batch.Packets); n > 0 {
+		r.newest = w.Batch.Packets[n-1].Seq
+	}
 	r.resolve()
 	poll := !r.began || r.now-r.polled >= pollEvery
 	if poll {
@@ -217,9 +221,7 @@ func (r *Recorder) Frames(w *decode.Work) error {
 		r.end()
 		r.sweep()
 		r.flushDue()
-		if n := len(w.Batch.Packets); n > 0 {
-			r.marks.add(r.now, w.Batch.Packets[n-1].Seq)
-		}
+		r.marks.add(r.now, r.newest) // on ticks, too: the batch may have come between two polls, and the line be silent since
 	}
 	r.crowded()
 	return nil
