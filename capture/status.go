@@ -11,7 +11,6 @@ type Status struct {
 // SourceStatus is one interface, or one listener.
 type SourceStatus struct {
 	Name     string // of the interface, or address of the listener
-	Kind     string // "device", "hep"
 	Up       bool
 	Received uint64 // packets given to this program
 	Dropped  uint64 // by the kernel, since its buffer was full

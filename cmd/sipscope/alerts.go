@@ -37,6 +37,7 @@ type alerts struct {
 	runner  *watch.Runner // nil: the first match ends the run
 	headers []string
 	flag    string
+	path    string // of the program
 }
 
 // alertEvery is how often calls are looked at.
@@ -60,7 +61,7 @@ func (in *input) alerts(s *session, cfg *correlate.Config) (*alerts, error) {
 	if cfg.Words, err = q.BindWords(cfg.Words); err != nil {
 		return nil, usagef("name fewer texts", "--on: %w", err)
 	}
-	a := &alerts{s: s, watcher: watch.New(s.board, q.Match), headers: cfg.Headers, flag: f.on}
+	a := &alerts{s: s, watcher: watch.New(s.board, q.Match), headers: cfg.Headers, flag: f.on, path: f.exec}
 	if f.exec == "" {
 		return a, nil
 	}
@@ -84,6 +85,9 @@ func (a *alerts) run(ctx context.Context) error {
 	stop()
 	if runErr := <-ended; err == nil {
 		err = runErr
+	}
+	if n := a.runner.Stats().Skipped; n > 0 {
+		a.s.say(fmt.Sprintf("%d calls matched --on and had no run of %s: they came faster than --exec-every", n, a.path))
 	}
 	return err
 }

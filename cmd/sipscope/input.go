@@ -38,6 +38,7 @@ type input struct {
 	live       liveFlags
 	alert      alertFlags
 	looksOn    bool // somebody looks on while it runs: a terminal UI, pages
+	fullScreen bool // it is a terminal UI
 }
 
 // flags adds the flags that say what to read.
@@ -152,6 +153,9 @@ func (in *input) read(ctx context.Context, cmd *cobra.Command, args []string, w 
 	stop := in.progress(run)
 	err = run.wait()
 	stop()
+	for _, line := range d.lost() {
+		run.say(line)
+	}
 	if err != nil && !errors.Is(err, capture.ErrDamaged) && !errors.As(err, new(nothingError)) { // an alert has its list, too
 		a.close()
 		return nil, err

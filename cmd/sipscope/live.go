@@ -128,7 +128,6 @@ type opening struct {
 	names   []func(iface uint16) string
 	stops   []func()
 	chosen  *capture.Chosen
-	spool   *spool.Spool
 }
 
 // openLive opens interfaces and listeners. The run ends, after what had arrived was read, when ctx does or --duration
@@ -348,7 +347,7 @@ func (o *opening) keep(context.Context) error {
 		return usageError{err: err, hint: "name another directory with --spool"}
 	}
 	o.closers = append(o.closers, s.Close)
-	o.source, o.texts, o.spool = s, s, s
+	o.source, o.texts = s, s
 	o.frames = save.Source{
 		Frames: func() (save.Frames, error) {
 			pass, err := s.Reopen()

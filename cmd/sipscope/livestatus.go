@@ -12,12 +12,13 @@ import (
 	"sipscope/capture/live"
 	"sipscope/capture/output"
 	"sipscope/correlate"
+	"sipscope/render/html"
 )
 
 func deviceStatus(s *live.Source) []capture.SourceStatus {
 	var all []capture.SourceStatus
 	for _, d := range s.Stats() {
-		st := capture.SourceStatus{Name: d.Device, Kind: "device", Up: d.Up, Received: d.Received, Dropped: d.KernelDropped}
+		st := capture.SourceStatus{Name: d.Device, Up: d.Up, Received: d.Received, Dropped: d.KernelDropped}
 		if st.Note = d.Note; !d.Up && st.Note == "" {
 			st.Note = "interface is down or gone"
 		}
@@ -29,7 +30,7 @@ func deviceStatus(s *live.Source) []capture.SourceStatus {
 func listenerStatus(l *hep.Listener) []capture.SourceStatus {
 	s := l.Stats()
 	st := capture.SourceStatus{
-		Name: "HEP", Kind: "hep", Up: true, Received: s.Received, Dropped: s.Kernel, Queue: s.Dropped,
+		Name: "HEP", Up: true, Received: s.Received, Dropped: s.Kernel, Queue: s.Dropped,
 		Rejected: s.Malformed + s.Rejected + s.Oversize + s.Garbage, Note: s.LastError,
 	}
 	return []capture.SourceStatus{st}
@@ -93,6 +94,9 @@ func losses(d *door) []string {
 	add(kernel, "dropped by the kernel")
 	add(queue, "dropped in the queue")
 	for i := range st.Sources {
+		add(st.Sources[i].Rejected, "rejected by "+st.Sources[i].Name)
+	}
+	for i := range st.Sources {
 		if s := &st.Sources[i]; s.Note != "" {
 			all = append(all, s.Name+": "+s.Note)
 		}
@@ -109,6 +113,19 @@ func losses(d *door) []string {
 		}
 	}
 	return all
+}
+
+// lost says in a line what a live capture lost, for where its calls are listed or reported; nothing for files, or when
+// nothing was lost.
+func (d *door) lost() []string {
+	if !d.live() {
+		return nil
+	}
+	all := losses(d)
+	if len(all) == 0 {
+		return nil
+	}
+	return []string{html.Words("report.lost", strings.Join(all, ", "))}
 }
 
 // short writes a figure in few characters.

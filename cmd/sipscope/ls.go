@@ -241,7 +241,7 @@ func (a *archive) limitedLine() string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	add(limited.EvictedCalls, "calls evicted (--max-calls)")
+	add(limited.EvictedCalls, "calls let go (--max-calls, --limit, --keep)")
 	add(limited.UnkeptMessages, "messages of overlong calls not kept")
 	add(limited.UnkeptGaps, "holes not kept")
 	add(limited.SharedAddresses, "messages of calls with too many addresses to tell apart")

@@ -144,6 +144,7 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 	}
 	all := a.countCalls()
 	r := &capturedReport{}
+	r.Notes = a.door.lost()
 	r.Title, r.Source, r.Version = c.title, a.source(), version
 	if r.Title == "" {
 		r.Title, r.Source = a.source(), ""

@@ -28,7 +28,6 @@ type session struct {
 	rates   rates
 	sender  *hep.Sender // nil without -H
 	alerts  *alerts     // nil without --on
-	said    func(string)
 
 	cancel context.CancelCauseFunc
 	ended  atomic.Pointer[error]
@@ -38,7 +37,7 @@ type session struct {
 // begin starts a run over a door, which stays the caller's to close, after wait. more are sinks beside those of the
 // session.
 func (in *input) begin(ctx context.Context, d *door, cfg correlate.Config, more ...correlate.Sink) (*session, error) {
-	s := &session{in: in, door: d, board: cfg.Board, done: make(chan struct{}), said: func(string) {}}
+	s := &session{in: in, door: d, board: cfg.Board, done: make(chan struct{})}
 	if s.board == nil {
 		s.board = &correlate.Board{}
 	}
@@ -188,11 +187,18 @@ func (s *session) snapshots(ctx context.Context) {
 		case <-ask:
 			path := time.Now().Format("sipscope-20060102-150405.html")
 			if err := s.snapshot(ctx, path); err != nil {
-				s.said(fmt.Sprintf("snapshot: %v", err))
+				s.say(fmt.Sprintf("snapshot: %v", err))
 				continue
 			}
-			s.said("snapshot written to " + path)
+			s.say("snapshot written to " + path)
 		}
+	}
+}
+
+// say tells the user something beside the output; a terminal UI has the screen for itself until it ends.
+func (s *session) say(text string) {
+	if !s.in.fullScreen {
+		fmt.Fprintf(s.in.io.err, "sipscope: %s\n", oneLine(text))
 	}
 }
 
@@ -211,6 +217,7 @@ func (s *session) report(ctx context.Context, w io.Writer, nums []uint32) error 
 	}
 	r := &capturedReport{}
 	r.Title, r.Version, r.Result = s.door.name, version, result
+	r.Notes = s.door.lost()
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(s.board, nums, yield) }
 	r.Call = callReader(s.board, s.door.texts, r.fail)
 	_, err = r.Write(ctx, w)

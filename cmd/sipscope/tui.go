@@ -71,7 +71,7 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	ctx, stop := signal.NotifyContext(ctx, hangups()...)
 	defer stop()
 	workers := c.fairWorkers()
-	c.looksOn = true
+	c.looksOn, c.fullScreen = true, true
 	run, err := c.begin(ctx, d, correlate.Config{Workers: workers, Headers: headers, Words: q.Words()})
 	if err != nil {
 		return err
