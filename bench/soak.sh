@@ -6,25 +6,7 @@
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n 2,6p "$0"; exit 2; }
 capture=$(realpath "$1") minutes=${2:-10} rate=${3:-20000}
-work=$(mktemp -d)
-a=sipscope-soak-a-$$ b=sipscope-soak-b-$$
-pids=()
-cleanup() {
-	for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
-	ip netns del "$a" 2>/dev/null || true
-	ip netns del "$b" 2>/dev/null || true
-	rm -rf "$work"
-}
-trap cleanup EXIT
-bin=${SIPSCOPE:-}
-[ -n "$bin" ] || { (cd "$(dirname "$0")/.." && CGO_ENABLED=0 go build -o "$work/sipscope" ./cmd/sipscope) && bin=$work/sipscope; }
-bin=$(realpath "$bin")
-ip netns add "$a"; ip netns add "$b"
-ip -n "$a" link add v0 mtu 9000 type veth peer name v1 netns "$b"
-ip netns exec "$b" ip link set v1 mtu 9000
-for n in "$a" "$b"; do ip netns exec "$n" sh -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'; done
-ip -n "$a" link set v0 up; ip -n "$b" link set v1 up
-ip -n "$b" link set lo up
+. "$(dirname "$0")/netns.sh"
 
 ip netns exec "$b" "$bin" capture -q -d v1 --limit 20000 --keep 30s --spool "$work/spool" --spool-size 200MB \
 	--metrics 127.0.0.1:9100 2>"$work/err" &
