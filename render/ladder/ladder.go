@@ -26,6 +26,9 @@ type Options struct {
 	FoldHops bool
 	// SDP fills Row.Media: the offer or answer line by line.
 	SDP bool
+	// Explain says what a message does, by index of the call and of its message: a note below its arrow. Nil, or an empty
+	// text, for none.
+	Explain func(call, message int) string
 	// Aliases names participants, by "10.0.0.1", "10.0.0.1:5060" or "[2001:db8::1]:5060". An alias with the port wins.
 	Aliases map[string]string
 	// Source says what was read, such as "trace.pcap", for the title. It may be empty.

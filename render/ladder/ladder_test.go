@@ -339,6 +339,37 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// An explanation is a note below its arrow, at the time of its arrow, and hides nothing.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	made := laddertest.TwoProxies()
+	plain := build(ladder.Options{}, made)
+	told := build(ladder.Options{Explain: func(call, message int) string {
+		if message == 1 {
+			return ""
+		}
+		return fmt.Sprintf("message %d of call %d", message, call)
+	}}, made)
+	var without []ladder.Row
+	for i := range told.Rows {
+		r := &told.Rows[i]
+		if r.Kind != ladder.Note {
+			without = append(without, *r)
+			continue
+		}
+		above := &told.Rows[i-1]
+		if want := fmt.Sprintf("message %d of call 0", above.Messages[0]); r.Label != want || r.Time != above.Time {
+			t.Errorf("row %d: %q at %d, want %q at %d", i, r.Label, r.Time, want, above.Time)
+		}
+	}
+	if diff := cmp.Diff(plain.Rows, without); diff != "" {
+		t.Errorf("the other rows (-plain +explained):\n%s", diff)
+	}
+	if want := len(plain.Rows) - 1 - 1; len(told.Rows)-len(plain.Rows) != want { // no state, not message 1
+		t.Errorf("%d explanations, want %d", len(told.Rows)-len(plain.Rows), want)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	l := build(ladder.Options{Accounting: "x"}, laddertest.Lossy())

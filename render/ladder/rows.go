@@ -129,6 +129,19 @@ func (b *builder) addArrow(e event) {
 	b.notes(e, &r)
 	b.rowOf[e.call][e.msg] = len(b.out.Rows)
 	b.out.Rows = append(b.out.Rows, r)
+	b.explain(e)
+}
+
+// explain adds what the arrow above does. It begins at the first lifeline: explanations are long.
+func (b *builder) explain(e event) {
+	if b.opts.Explain == nil {
+		return
+	}
+	if why := b.opts.Explain(e.call, e.msg); why != "" {
+		b.out.Rows = append(b.out.Rows, Row{
+			Kind: Note, Call: e.call, Time: b.message(e).Time, Label: why, Txn: -1, Dialog: -1, Count: 1, Hops: 1,
+		})
+	}
 }
 
 // label is what the arrow says. A response that is not to the only open request of its hop says which one it answers.
