@@ -36,6 +36,18 @@ const headerEvery = 50
 // Ladder draws l. It writes nothing wider than opts.Width, when that is 24 or more: participants move together, then
 // are numbered with a legend above and labels beside, then every row is a line of prose.
 func Ladder(w io.Writer, l *ladder.Ladder, opts Options) error {
+	d := newDrawing(w, l, opts)
+	d.prepare()
+	d.plan()
+	d.titles()
+	d.header(d.g.head)
+	d.body()
+	d.footer()
+	d.flush()
+	return d.err
+}
+
+func newDrawing(w io.Writer, l *ladder.Ladder, opts Options) drawing {
 	d := drawing{w: w, l: l, opts: opts, g: glyphsOf(opts.ASCII), clean: Clean}
 	if opts.ASCII {
 		d.clean = CleanASCII
@@ -43,12 +55,13 @@ func Ladder(w io.Writer, l *ladder.Ladder, opts Options) error {
 	if opts.HeaderEvery == 0 {
 		d.opts.HeaderEvery = headerEvery
 	}
-	d.prepare()
-	d.plan()
-	d.titles()
-	d.header(d.g.head)
-	for i := range l.Rows {
-		if l.Rows[i].Kind == ladder.State {
+	return d
+}
+
+// body draws the rows, but those of states.
+func (d *drawing) body() {
+	for i := range d.l.Rows {
+		if d.l.Rows[i].Kind == ladder.State {
 			continue
 		}
 		if e := d.opts.HeaderEvery; e > 0 && d.since >= e && d.m != modeList {
@@ -56,9 +69,6 @@ func Ladder(w io.Writer, l *ladder.Ladder, opts Options) error {
 		}
 		d.row(i)
 	}
-	d.footer()
-	d.flush()
-	return d.err
 }
 
 // mode is how much room there is.
@@ -83,8 +93,12 @@ type drawing struct {
 	transport string // of the arrow before, while rows are prepared
 
 	m     mode
+	begun bool // rows were drawn before those of l
 	timeW int
-	callX int // of the call's number, when there are several calls
+	callX int // of the call's number
+
+	numbered bool // calls have one, since there are several
+
 	x0    int // of the first lifeline
 	gap   int // between lifelines
 	noteX int
@@ -171,6 +185,9 @@ func (d *drawing) time(i int) string {
 
 // firstTimed reports whether no row before i has a time. Only notes come without one.
 func (d *drawing) firstTimed(i int) bool {
+	if d.begun {
+		return false
+	}
 	for i--; i >= 0; i-- {
 		if d.l.Rows[i].Kind != ladder.Note {
 			return false
@@ -195,6 +212,12 @@ func (d *drawing) titles() {
 		return
 	}
 	d.blank()
+	d.legend()
+	d.blank()
+}
+
+// legend says which participant has which number.
+func (d *drawing) legend() {
 	for i := range d.names {
 		s := strconv.Itoa(i+1) + " " + d.names[i].label
 		if d.names[i].address != "" {
@@ -202,7 +225,6 @@ func (d *drawing) titles() {
 		}
 		d.wrapped([]string{" " + s}, plain)
 	}
-	d.blank()
 }
 
 func (d *drawing) title(i int) []string {

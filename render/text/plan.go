@@ -29,16 +29,19 @@ func (d *drawing) plan() {
 	}
 	d.callX = d.timeW + 2
 	d.x0 = d.callX
-	if len(d.l.Calls) > 1 {
+	if d.numbered = len(d.l.Calls) > 1; d.numbered {
 		d.x0 += d.callWidth() + 1
 	}
-	n := len(d.names)
-	if n == 0 {
+	d.fit(d.naturalGap())
+}
+
+// fit chooses the mode for lifelines that are this far apart when there is room.
+func (d *drawing) fit(natural int) {
+	if len(d.names) == 0 {
 		d.m = modeList
 		d.noteW = unlimited
 		return
 	}
-	natural := d.naturalGap()
 	if d.opts.Width <= 0 {
 		d.place(natural, unlimited)
 		return
@@ -76,10 +79,7 @@ func (d *drawing) callWidth() int {
 
 // naturalGap is the gap at which labels fit on their arrows and names above their lifelines.
 func (d *drawing) naturalGap() int {
-	gap := usualGap
-	for i := range d.names {
-		gap = max(gap, min(Width(d.names[i].label)+2, maxHead), min(Width(d.names[i].address)+2, maxHead))
-	}
+	gap := d.namesGap()
 	for i := range d.l.Rows {
 		r := &d.l.Rows[i]
 		if r.Kind != ladder.Arrow || r.From == r.To {
@@ -90,6 +90,15 @@ func (d *drawing) naturalGap() int {
 			w += 1 + Width(s)
 		}
 		gap = max(gap, min(w+onArrow+2, maxGap))
+	}
+	return gap
+}
+
+// namesGap is the gap at which names fit above their lifelines.
+func (d *drawing) namesGap() int {
+	gap := usualGap
+	for i := range d.names {
+		gap = max(gap, min(Width(d.names[i].label)+2, maxHead), min(Width(d.names[i].address)+2, maxHead))
 	}
 	return gap
 }

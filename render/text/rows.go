@@ -157,7 +157,7 @@ func (b *block) finish(i int, notes []string) {
 func (d *drawing) stamp(l *line, i int) {
 	t := d.rows[i].time
 	l.put(1+d.timeW-Width(t), t, dim)
-	if len(d.l.Calls) > 1 {
+	if d.numbered {
 		if c := d.l.Rows[i].Call; c >= 0 && c < len(d.l.Calls) {
 			l.put(d.callX, "#"+strconv.FormatUint(uint64(d.l.Calls[c].Num), 10), dim)
 		}
