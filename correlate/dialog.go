@@ -82,12 +82,18 @@ func (t *Tracker) moveDialog(x *seen, d *dialogRec) {
 	success := s.Status >= 200 && s.Status < 300
 	switch {
 	case s.Request:
-		if s.MethodID == sip.MethodBye {
+		switch s.MethodID {
+		case sip.MethodBye:
 			d.state = DialogEnded
+		case sip.MethodNotify: // a dialog that an INVITE made outlives a subscription in it (RFC 6665 4.4.1)
+			if value, ok := s.Value(sip.HeaderSubscriptionState); ok && !d.answered && !d.early && terminates(value) {
+				d.state = DialogEnded
+			}
+		default:
 		}
 	case success && s.CSeqMethodID == sip.MethodInvite:
 		t.confirm(x.c, d)
-	case success && d.state == DialogEarly:
+	case success && d.state == DialogEarly && x.method == d.method: // not a CANCEL's, a PRACK's or an UPDATE's
 		d.state = DialogConfirmed
 	case s.CSeqMethodID == sip.MethodInvite && s.Status > 100 && s.Status < 200 && !d.early && !d.answered:
 		d.early = true

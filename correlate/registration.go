@@ -73,14 +73,14 @@ func (t *Tracker) registered(x *seen, r *txnRec) {
 
 // notify takes a NOTIFY's Subscription-State (RFC 6665 4.1.3).
 func (t *Tracker) notify(c *callRec, s *sip.Message) {
-	for i := range s.Headers {
-		if s.Headers[i].ID != sip.HeaderSubscriptionState {
-			continue
-		}
-		state := sip.ParseSubscriptionState(s.Headers[i].Value.Of(s.Raw)).State
-		c.subscription(string(state) != "terminated")
-		return
+	if value, ok := s.Value(sip.HeaderSubscriptionState); ok {
+		c.subscription(!terminates(value))
 	}
+}
+
+// terminates reports whether a Subscription-State ends its subscription.
+func terminates(value []byte) bool {
+	return string(sip.ParseSubscriptionState(value).State) == "terminated"
 }
 
 // subscription notes whether the call's subscription is active or ended.

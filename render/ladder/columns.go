@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -96,6 +97,7 @@ func (b *builder) findColumns() {
 	}
 	b.cols = map[frame.Endpoint]int{}
 	byRoot := map[frame.Endpoint]int{}
+	b.placeFirst(&s, byRoot)
 	for i := range b.events {
 		e := &b.events[i]
 		if e.msg < 0 {
@@ -106,6 +108,31 @@ func (b *builder) findColumns() {
 		b.place(&s, byRoot, m.Dst)
 	}
 	b.addresses()
+}
+
+// placeFirst gives those of Options.Order their columns, if they are there.
+func (b *builder) placeFirst(s *elements, byRoot map[frame.Endpoint]int) {
+	if len(b.opts.Order) == 0 {
+		return
+	}
+	there := map[netip.Addr][]frame.Endpoint{}
+	add := func(e frame.Endpoint) {
+		if a := e.AddrPort().Addr(); !slices.Contains(there[a], e) {
+			there[a] = append(there[a], e)
+		}
+	}
+	for i := range b.events {
+		if e := &b.events[i]; e.msg >= 0 {
+			m := b.message(*e)
+			add(m.Src)
+			add(m.Dst)
+		}
+	}
+	for _, a := range b.opts.Order {
+		for _, e := range there[a] {
+			b.place(s, byRoot, e)
+		}
+	}
 }
 
 func (b *builder) place(s *elements, byRoot map[frame.Endpoint]int, e frame.Endpoint) {

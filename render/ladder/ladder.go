@@ -8,6 +8,7 @@
 package ladder
 
 import (
+	"net/netip"
 	"sipscope/correlate"
 	"sipscope/decode/frame"
 )
@@ -29,6 +30,8 @@ type Options struct {
 	// Explain says what a message does, by index of the call and of its message: a note below its arrow. Nil, or an empty
 	// text, for none.
 	Explain func(call, message int) string
+	// Order is participants that stand first, by address without port. The others follow as the calls reach them.
+	Order []netip.Addr
 	// Aliases names participants, by "10.0.0.1", "10.0.0.1:5060" or "[2001:db8::1]:5060". An alias with the port wins.
 	Aliases map[string]string
 	// Source says what was read, such as "trace.pcap", for the title. It may be empty.
