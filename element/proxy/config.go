@@ -100,7 +100,10 @@ type Config struct {
 	Fork        Fork
 	Recurse     bool  // try the contacts of a 3xx instead of forwarding it (RFC 3261 16.7 step 4)
 	TimerC      int64 // nanoseconds; DefaultTimerC
-	NoLoopCheck bool  // leave the detection of loops to Max-Forwards; RFC 5393 wants it on for a forking proxy
+	// Closed refuses with 403 what would go where only its sender says: not to an own domain, by the static table, to the
+	// outbound hop, or within a dialog. Else whoever reaches the proxy makes it send anywhere.
+	Closed      bool
+	NoLoopCheck bool // leave the detection of loops to Max-Forwards; RFC 5393 wants it on for a forking proxy
 
 	Auth  Authenticator  // who asks for credentials; nil: nobody
 	Realm string         // of Auth: credentials for it end here (RFC 3261 22.3)

@@ -72,6 +72,45 @@ func TestValidation(t *testing.T) {
 	}
 }
 
+// TestClosed: what only its sender sends somewhere is refused; users, the table, and dialogs are served.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, method, uri string
+		more              []string
+		status            string // "": it is sent on
+	}{
+		{"own user", "INVITE", "sip:bob@b.com", nil, ""},
+		{"somebody else", "INVITE", "sip:bob@10.0.2.1", nil, "403"},
+		{"route of the sender", "INVITE", "sip:bob@b.com", []string{"Route: <sip:10.0.0.1;lr>, <sip:10.0.2.1;lr>"}, "403"},
+		{"table", "INVITE", "sip:00491@nowhere.org", nil, ""},
+		{"in a dialog", "BYE", "sip:bob@10.0.2.1", []string{"Route: <sip:10.0.0.1;lr>", "totag x"}, ""},
+		{"not by a dialog's looks", "BYE", "sip:bob@10.0.2.1", []string{"totag x"}, "403"},
+	} {
+		for _, stateless := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/stateless=%v", tc.name, stateless), func(t *testing.T) {
+				t.Parallel()
+				cfg := bCom(1000, 500)
+				cfg.Closed = true
+				cfg.Routes = []Route{{Prefix: "00", URI: "sip:10.0.2.1"}}
+				r := newRig(t, cfg)
+				if stateless {
+					r.stateless(cfg)
+				}
+				alice, bob := r.peer(aliceAddr), r.peer(bobAddr)
+				alice.udp(request(tc.method, tc.uri, "x1", tc.more...))
+				r.run(5 * ms)
+				if tc.status == "" {
+					bob.takeLine(tc.method)
+					return
+				}
+				bob.none()
+				alice.takeLine("SIP/2.0 " + tc.status)
+			})
+		}
+	}
+}
+
 // stateless has a stateless proxy run where the stateful one did.
 func (r *rig) stateless(cfg Config) *Stateless {
 	r.t.Helper()

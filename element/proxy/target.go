@@ -11,8 +11,8 @@ import (
 func (e *engine) targets(m *sip.Message) (status int) {
 	pl := &e.plan
 	e.goals = append(e.goals[:0], goal{})
-	if pl.next != nil {
-		return 0 // its Route says where it goes
+	if pl.next != nil { // its Route says where it goes
+		return e.leaves(!m.To.Tag.Empty())
 	}
 	if pl.flow.Proto != 0 {
 		e.goals[0].hop = pl.flow
@@ -35,6 +35,15 @@ func (e *engine) targets(m *sip.Message) (status int) {
 	}
 	if !isSIP(pl.u.Scheme) {
 		return 404 // tel, and no gateway for it
+	}
+	return e.leaves(false)
+}
+
+// leaves is the status for a request that goes where its sender says: 403 from a closed proxy, unless it is part of a
+// dialog (RFC 3261 16.12).
+func (e *engine) leaves(dialog bool) (status int) {
+	if e.cfg.Closed && !dialog {
+		return 403
 	}
 	return 0
 }
