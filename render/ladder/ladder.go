@@ -9,6 +9,7 @@ package ladder
 
 import (
 	"net/netip"
+
 	"sipscope/correlate"
 	"sipscope/decode/frame"
 )
@@ -27,6 +28,8 @@ type Options struct {
 	FoldHops bool
 	// SDP fills Row.Media: the offer or answer line by line.
 	SDP bool
+	// Live says that the calls go on: nothing is said of what is not there yet.
+	Live bool
 	// Explain says what a message does, by index of the call and of its message: a note below its arrow. Nil, or an empty
 	// text, for none.
 	Explain func(call, message int) string

@@ -265,6 +265,10 @@ func TestScripts(t *testing.T) {
 			want: []string{"0>1 OPTIONS | no response seen"},
 		},
 		{
+			name: "no response yet", script: "0 " + a + " > " + b + " OPTIONS", opts: ladder.Options{Live: true},
+			want: []string{"0>1 OPTIONS"}, not: []string{"no response"},
+		},
+		{
 			name:   "cut text",
 			script: "0 " + a + " > " + b + " MESSAGE cut",
 			want:   []string{"text is cut short in the capture"},

@@ -116,18 +116,20 @@ func (b *builder) requestNote(e event, m *correlate.Message, f *fact, r *Row) st
 		notes = append(notes, b.passNote(e, r))
 	}
 	if t != nil && t.Request == e.msg {
-		notes = append(notes, silenceNote(t))
+		notes = append(notes, b.silenceNote(t))
 	}
 	return joinNotes(notes)
 }
 
 // silenceNote says that a request got no response.
-func silenceNote(t *correlate.Transaction) string {
+func (b *builder) silenceNote(t *correlate.Transaction) string {
 	switch {
 	case t.Final >= 0 || t.Status != 0:
 		return ""
 	case t.State == correlate.TxnTimedOut:
 		return "no response within 32 s" // 64*T1 (RFC 3261 17.1.1.2, 17.1.2.2)
+	case b.opts.Live:
+		return "" // it may still come
 	default:
 		return "no response seen"
 	}
