@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"sipscope/correlate"
@@ -21,7 +22,13 @@ import (
 
 type flowCommand struct {
 	input
-	calls    []string
+	drawFlags
+
+	calls []string
+}
+
+// drawFlags say how a ladder is drawn.
+type drawFlags struct {
 	format   string
 	times    string
 	sdp      bool
@@ -31,6 +38,52 @@ type flowCommand struct {
 	width    int
 	aliases  []string
 	color    string
+}
+
+func (d *drawFlags) drawFlags(f *pflag.FlagSet) {
+	f.StringVar(&d.format, "format", "text", "text, ascii, mermaid, svg, html or json")
+	f.StringVar(&d.times, "time", "delta", "time column: delta, absolute or relative")
+	f.BoolVar(&d.sdp, "sdp", false, "show each media line of offers and answers")
+	f.BoolVar(&d.byIP, "by-ip", false, "one participant for all ports of an address")
+	f.BoolVar(&d.unfold, "unfold", false, "a row for each retransmission")
+	f.BoolVar(&d.foldHops, "fold-hops", false, "one arrow for the copies of a message that proxies forward")
+	f.IntVar(&d.width, "width", 0, "cells to draw in (default: the terminal's; 120 when there is none)")
+	f.StringArrayVar(&d.aliases, "alias", nil, "name a participant: ADDRESS=NAME or ADDRESS:PORT=NAME (repeatable)")
+	f.StringVar(&d.color, "color", "auto", "auto, always or never")
+}
+
+// drawing is how and where ladders are drawn, by flags that were checked.
+type drawing struct {
+	opts    ladder.Options
+	format  string
+	times   text.Times
+	width   int
+	color   bool
+	headers []string // names of the summaries' columns, for JSON
+}
+
+// drawing checks the flags.
+func (d *drawFlags) drawing(in *input) (drawing, error) {
+	var out drawing
+	if err := oneOf("--format", d.format, "text", "ascii", "mermaid", "svg", "html", "json"); err != nil {
+		return out, err
+	}
+	if err := oneOf("--time", d.times, "delta", "absolute", "relative"); err != nil {
+		return out, err
+	}
+	color, err := useColor(d.color, in.io.out)
+	if err != nil {
+		return out, err
+	}
+	out = drawing{format: d.format, times: ladderTimes(d.times), width: d.width, color: color}
+	if out.width == 0 {
+		out.width = in.terminalWidth()
+	}
+	if out.width == 0 {
+		out.width = plainWidth
+	}
+	out.opts, err = d.options()
+	return out, err
 }
 
 func newFlow(std stdio) *cobra.Command {
@@ -50,15 +103,7 @@ rows are events. Retransmissions are counted in the row of their original; the m
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&c.calls, "call", nil, "call by number, Call-ID or a beginning of it (repeatable: merged into one ladder)")
-	f.StringVar(&c.format, "format", "text", "text, ascii, mermaid, svg, html or json")
-	f.StringVar(&c.times, "time", "delta", "time column: delta, absolute or relative")
-	f.BoolVar(&c.sdp, "sdp", false, "show each media line of offers and answers")
-	f.BoolVar(&c.byIP, "by-ip", false, "one participant for all ports of an address")
-	f.BoolVar(&c.unfold, "unfold", false, "a row for each retransmission")
-	f.BoolVar(&c.foldHops, "fold-hops", false, "one arrow for the copies of a message that proxies forward")
-	f.IntVar(&c.width, "width", 0, "cells to draw in (default: the terminal's; 120 when there is none)")
-	f.StringArrayVar(&c.aliases, "alias", nil, "name a participant: ADDRESS=NAME or ADDRESS:PORT=NAME (repeatable)")
-	f.StringVar(&c.color, "color", "auto", "auto, always or never")
+	c.drawFlags.drawFlags(f)
 	c.flags(f)
 	c.filterFlags(f)
 	return cmd
@@ -68,17 +113,7 @@ rows are events. Retransmissions are counted in the row of their original; the m
 const plainWidth = 120
 
 func (c *flowCommand) run(cmd *cobra.Command, args []string) error {
-	if err := oneOf("--format", c.format, "text", "ascii", "mermaid", "svg", "html", "json"); err != nil {
-		return err
-	}
-	if err := oneOf("--time", c.times, "delta", "absolute", "relative"); err != nil {
-		return err
-	}
-	color, err := useColor(c.color, c.io.out)
-	if err != nil {
-		return err
-	}
-	opts, err := c.options()
+	d, err := c.drawing(&c.input)
 	if err != nil {
 		return err
 	}
@@ -91,10 +126,11 @@ func (c *flowCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	opts.Source, opts.Of, opts.Accounting = a.source(), a.countCalls(), a.accountingLine()
+	d.opts.Source, d.opts.Of, d.opts.Accounting = a.source(), a.countCalls(), a.accountingLine()
+	d.headers = a.cols
 	texts, failed := a.texts(calls)
 	out := bufio.NewWriter(c.io.out)
-	if err := c.draw(out, a.cols, calls, texts, opts, color); err != nil {
+	if err := d.draw(out, calls, texts); err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {
@@ -106,9 +142,9 @@ func (c *flowCommand) run(cmd *cobra.Command, args []string) error {
 	return a.err
 }
 
-func (c *flowCommand) options() (ladder.Options, error) {
-	opts := ladder.Options{ByIP: c.byIP, Unfold: c.unfold, FoldHops: c.foldHops, SDP: c.sdp, Aliases: map[string]string{}}
-	for _, alias := range c.aliases {
+func (d *drawFlags) options() (ladder.Options, error) {
+	opts := ladder.Options{ByIP: d.byIP, Unfold: d.unfold, FoldHops: d.foldHops, SDP: d.sdp, Aliases: map[string]string{}}
+	for _, alias := range d.aliases {
 		address, name, ok := strings.Cut(alias, "=")
 		if !ok || address == "" || name == "" {
 			return opts, usagef("try: --alias 10.0.0.1=proxy", "--alias %q is not ADDRESS=NAME", alias)
@@ -118,33 +154,20 @@ func (c *flowCommand) options() (ladder.Options, error) {
 	return opts, nil
 }
 
-func (c *flowCommand) draw(
-	w io.Writer, headers []string, calls []correlate.Call, texts ladder.TextFunc, opts ladder.Options, color bool,
-) error {
-	l := ladder.Build(calls, texts, opts)
-	times := ladderTimes(c.times)
-	switch c.format {
+// draw draws calls as one ladder.
+func (d *drawing) draw(w io.Writer, calls []correlate.Call, texts ladder.TextFunc) error {
+	l := ladder.Build(calls, texts, d.opts)
+	switch d.format {
 	case "svg":
-		return svg.Write(w, &l, svg.Options{Standalone: true, Times: times})
+		return svg.Write(w, &l, svg.Options{Standalone: true, Times: d.times})
 	case "html":
-		return html.WriteFlow(w, flowTitle(calls), version, &html.Flow{
-			Calls: calls, Text: texts, Ladder: opts, Times: times,
-		})
+		return html.WriteFlow(w, flowTitle(calls), version, &html.Flow{Calls: calls, Text: texts, Ladder: d.opts, Times: d.times})
 	case "mermaid":
 		return export.WriteMermaid(w, &l)
 	case "json":
-		return export.WriteFlowJSON(w, &l, calls, texts, headers)
+		return export.WriteFlowJSON(w, &l, calls, texts, d.headers)
 	default:
-		width := c.width
-		if width == 0 {
-			width = c.terminalWidth()
-		}
-		if width == 0 {
-			width = plainWidth
-		}
-		return text.Ladder(w, &l, text.Options{
-			Width: width, ASCII: c.format == "ascii", Color: color, Times: times,
-		})
+		return text.Ladder(w, &l, text.Options{Width: d.width, ASCII: d.format == "ascii", Color: d.color, Times: d.times})
 	}
 }
 
@@ -174,8 +197,10 @@ func (a *archive) countCalls() int {
 }
 
 // accountingLine says what became of every packet, in a line.
-func (a *archive) accountingLine() string {
-	acct, _ := a.board.Accounting()
+func (a *archive) accountingLine() string { return accountingLine(a.board) }
+
+func accountingLine(board *correlate.Board) string {
+	acct, _ := board.Accounting()
 	var parts []string
 	acct.Each(func(name string, n uint64) {
 		if name == "sip" {

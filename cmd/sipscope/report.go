@@ -155,7 +155,7 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 	} else if len(nums) < all {
 		r.Notes = append(r.Notes, html.Words("report.chosen", len(nums), all))
 	}
-	flow := flowCommand{aliases: c.aliases, byIP: c.byIP, foldHops: c.foldHops}
+	flow := drawFlags{aliases: c.aliases, byIP: c.byIP, foldHops: c.foldHops}
 	if r.Ladder, err = flow.options(); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"sipscope/correlate/query"
+	"sipscope/element/fault"
+	"sipscope/element/resolve"
 	"sipscope/render/columns"
 )
 
@@ -30,6 +32,9 @@ func newRoot(std stdio) *cobra.Command {
   sipscope serve trace.pcap               the same in a browser, live
   sipscope -d eth0                        live, from an interface (see: sipscope help live)
   sipscope capture -d eth0 -O sip.pcapng  to rotating files, one file a call, or a HEP collector
+  sipscope scenario trapezoid             a call flow of the textbook, played and explained
+  sipscope ua call sip:bob@192.0.2.1      call somebody; ua answer, register, message, options, subscribe
+  sipscope proxy, registrar, redirect     servers for tests
 
 Captures are pcap or pcapng, plain, gzip or zstd, by content; - is standard input; several are merged by packet time.
 A call is named by its number in the list, its Call-ID, or a unique beginning of it.
@@ -57,7 +62,7 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newServe(std), newCapture(std), newInterfaces(std), newConfig(std), filtersTopic(), columnsTopic(), liveTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newServe(std), newCapture(std), newInterfaces(std), newScenario(std), newUA(std), newRegistrar(std), newRedirect(std), newProxy(std), newConfig(std), filtersTopic(), columnsTopic(), liveTopic(), faultsTopic(), namesTopic())
 	return root
 }
 
@@ -74,6 +79,16 @@ func filtersTopic() *cobra.Command {
 		fmt.Fprintf(&b, "  %-16s %-9s %s\n", f.Name, f.Type, f.Text)
 	}
 	return &cobra.Command{Use: "filters", Short: "The filter language and its fields", Long: b.String()}
+}
+
+// faultsTopic is "sipscope help faults".
+func faultsTopic() *cobra.Command {
+	return &cobra.Command{Use: "faults", Short: "How elements are made to misbehave: --fault", Long: fault.Help}
+}
+
+// namesTopic is "sipscope help names".
+func namesTopic() *cobra.Command {
+	return &cobra.Command{Use: "names", Short: "Names that elements know without DNS: --host, --srv, --naptr, --names", Long: resolve.Help}
 }
 
 // columnsTopic is "sipscope help columns".

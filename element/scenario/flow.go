@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
 // Role is what kind of element a host is.
@@ -26,11 +27,17 @@ type Flow struct {
 	Name   string // of the file, without its ending
 	Title  string // one sentence
 	Figure string // in the SIP textbook, e.g. "1-4"; empty for none
+	// Variant is the name of the textbook's flow that this one varies; empty for none.
+	Variant string
+	// Lasts is how long it takes from the first action to the last message, in nanoseconds, where that is more than
+	// seconds: timers that run out. 0 where it is not.
+	Lasts int64
 
 	Hosts   []Host
 	Binds   []Bind
 	Records []Record
 	Losses  []Loss
+	Delays  []Delay
 	Actions []Action
 	Answers []Answer
 	Steps   []Step
@@ -56,10 +63,16 @@ type Record struct {
 	Name, Type, Value string
 }
 
-// Loss is a message that gets lost: the first one, or each, that From sends to To.
+// Loss is a message that gets lost: the first Count of those that From sends to To, or each when Count is 0.
 type Loss struct {
 	From, To, What string
-	Each           bool
+	Count          int
+}
+
+// Delay is a message that is held back for a time: the first one that From sends to To.
+type Delay struct {
+	From, To, What string
+	By             int64 // nanoseconds
 }
 
 // Action is what a host does by itself.
@@ -120,3 +133,23 @@ func (f *Flow) Aliases() map[string]string {
 
 // String is the step as a person says it.
 func (s *Step) String() string { return fmt.Sprintf("%s -> %s %s", s.From, s.To, s.What) }
+
+// Differs says what an analyzer counted otherwise; empty when nothing.
+func (e *Expect) Differs(got Expect) string {
+	var all []string
+	for _, c := range [...]struct {
+		name      string
+		want, got int
+	}{
+		{"transactions", e.Transactions, got.Transactions}, {"dialogs", e.Dialogs, got.Dialogs}, {"early dialogs", e.Early, got.Early},
+		{"retransmissions", e.Retransmissions, got.Retransmissions},
+	} {
+		if c.want >= 0 && c.want != c.got {
+			all = append(all, fmt.Sprintf("%d %s, not %d", c.got, c.name, c.want))
+		}
+	}
+	if e.State != "" && e.State != got.State {
+		all = append(all, fmt.Sprintf("state %s, not %s", got.State, e.State))
+	}
+	return strings.Join(all, "; ")
+}

@@ -91,7 +91,10 @@ func (p *parser) keyword(word string, rest []string) error {
 		{"host", 3, "NAME ROLE ADDRESS [OPTION=VALUE...]", p.host},
 		{"bind", 2, "AOR CONTACT...", p.bind},
 		{"dns", 3, "NAME TYPE VALUE", p.record},
-		{"lose", 4, "FROM TO WHAT first|each", p.loss},
+		{"variant", 1, "NAME", p.variant},
+		{"lasts", 1, "TIME", p.lasts},
+		{"lose", 4, "FROM TO WHAT first|each|COUNT", p.loss},
+		{"delay", 4, "FROM TO WHAT TIME", p.delay},
 		{"do", 3, "TIME HOST VERB [TARGET] [OPTION=VALUE...]", p.action},
 		{"on", 2, "HOST VERB [OPTION=VALUE...]", p.answer},
 		{"expect", 1, "COUNT=NUMBER...", p.expect},
@@ -104,7 +107,8 @@ func (p *parser) keyword(word string, rest []string) error {
 		}
 		return k.take(rest)
 	}
-	return fmt.Errorf("%w: %q is none of figure, host, bind, dns, lose, do, on, expect, or a step \"A -> B MESSAGE\"", ErrFlow, word)
+	return fmt.Errorf("%w: %q is none of figure, variant, lasts, host, bind, dns, lose, delay, do, on, expect, or a step \"A -> B MESSAGE\"",
+		ErrFlow, word)
 }
 
 func (p *parser) figure(rest []string) error {
@@ -122,12 +126,45 @@ func (p *parser) record(rest []string) error {
 	return nil
 }
 
-func (p *parser) loss(rest []string) error {
-	if rest[3] != "first" && rest[3] != "each" {
-		return fmt.Errorf("%w: %q is neither first nor each", ErrFlow, rest[3])
-	}
-	p.flow.Losses = append(p.flow.Losses, Loss{From: rest[0], To: rest[1], What: rest[2], Each: rest[3] == "each"})
+func (p *parser) variant(rest []string) error {
+	p.flow.Variant = rest[0]
 	return nil
+}
+
+func (p *parser) lasts(rest []string) error {
+	d, err := span(rest[0])
+	p.flow.Lasts = d
+	return err
+}
+
+func (p *parser) loss(rest []string) error {
+	l := Loss{From: rest[0], To: rest[1], What: rest[2]}
+	switch n, err := strconv.Atoi(rest[3]); {
+	case rest[3] == "first":
+		l.Count = 1
+	case rest[3] == "each":
+	case err != nil || n < 1:
+		return fmt.Errorf("%w: %q is neither first, nor each, nor a count", ErrFlow, rest[3])
+	default:
+		l.Count = n
+	}
+	p.flow.Losses = append(p.flow.Losses, l)
+	return nil
+}
+
+func (p *parser) delay(rest []string) error {
+	by, err := span(rest[3])
+	p.flow.Delays = append(p.flow.Delays, Delay{From: rest[0], To: rest[1], What: rest[2], By: by})
+	return err
+}
+
+// span reads a time such as 40ms.
+func span(word string) (int64, error) {
+	d, err := time.ParseDuration(word)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("%w: %q is no time such as 40ms or 2s", ErrFlow, word)
+	}
+	return int64(d), nil
 }
 
 func (p *parser) answer(rest []string) error {
@@ -166,11 +203,11 @@ func (p *parser) host(rest []string) error {
 }
 
 func (p *parser) action(rest []string) error {
-	at, err := time.ParseDuration(rest[0])
-	if err != nil || at < 0 {
-		return fmt.Errorf("%w: %q is no time such as 0ms or 2s", ErrFlow, rest[0])
+	at, err := span(rest[0])
+	if err != nil {
+		return err
 	}
-	a := Action{At: int64(at), Who: rest[1], Verb: rest[2]}
+	a := Action{At: at, Who: rest[1], Verb: rest[2]}
 	rest = rest[3:]
 	if len(rest) > 0 && strings.HasPrefix(rest[0], "sip") {
 		a.Target, rest = rest[0], rest[1:]
@@ -282,6 +319,9 @@ func (f *Flow) check() error {
 	}
 	for i := range f.Losses {
 		errs = append(errs, known(f.Losses[i].From, "lose"), known(f.Losses[i].To, "lose"))
+	}
+	for i := range f.Delays {
+		errs = append(errs, known(f.Delays[i].From, "delay"), known(f.Delays[i].To, "delay"))
 	}
 	if len(f.Hosts) == 0 || len(f.Actions) == 0 {
 		errs = append(errs, fmt.Errorf("%w: it needs hosts and something that one of them does", ErrFlow))

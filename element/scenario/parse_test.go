@@ -80,7 +80,12 @@ func TestParseErrors(t *testing.T) {
 		strings.Replace(two, "a -> b", "a -> c", 1): `names "c", which is no host`,
 		strings.Replace(two, "on b", "on z", 1):     `names "z", which is no host`,
 		two + "lose a q INVITE first":               `lose names "q"`,
-		two + "lose a b INVITE once":                `"once" is neither first nor each`,
+		two + "lose a b INVITE once":                `"once" is neither first, nor each, nor a count`,
+		two + "lose a b INVITE 0":                   `"0" is neither`,
+		two + "delay a q INVITE 1s":                 `delay names "q"`,
+		two + "delay a b INVITE late":               `"late" is no time`,
+		two + "lasts long":                          `"long" is no time`,
+		two + "variant":                             `want "variant NAME"`,
 		strings.Replace(two, "hangup", "via", 1):    `do call via names "1s"`,
 		strings.Repeat("#", scenario.MaxFlow+1):     "more than",
 	} {
