@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"cut":       cmdCut,
 			"exitcode":  cmdExitCode,
 			"safe":      cmdSafe,
+			"up":        cmdUp,
 			"validjson": cmdValidJSON,
 		},
 	})
@@ -57,6 +59,17 @@ func cmdCut(ts *testscript.TestScript, _ bool, args []string) {
 		n = n*10 + int(c-'0')
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), data[:min(n, len(data))], 0o600))
+}
+
+// cmdUp waits until an element answers OPTIONS, whatever it says: up ADDRESS.
+func cmdUp(ts *testscript.TestScript, _ bool, args []string) {
+	for range 50 {
+		if ts.Exec("sipscope", "ua", "options", "sip:"+args[0], "--format", "none", "--t1", "20ms", "-q") == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("nobody answers at %s", args[0])
 }
 
 // cmdExitCode runs sipscope and compares its exit code: exitcode N ARGS...

@@ -72,6 +72,7 @@ type phone struct {
 	sound *media.Sockets
 	done  chan struct{}
 	over  bool
+	leave bool // what was made stays when the phone ends
 	say   string // result, for a person
 	bad   error  // the result is a failure
 	idle  func()
@@ -353,6 +354,10 @@ func (p *phone) play(ctx context.Context, begin func() error) error {
 		}
 	})
 	err := p.site.play(ctx, p.agent.Handler(), p.done, func(idle func()) {
+		if p.leave && p.over {
+			idle()
+			return
+		}
 		p.idle = idle
 		p.agent.Close()
 		if p.agent.Idle() && p.idle != nil {

@@ -62,6 +62,7 @@ func (c *registerCommand) run(cmd *cobra.Command, args []string) error {
 	if p, err = c.phone(cmd.Context(), cmd, "ua register", aor, func(*phone, *ua.Config) {}); err != nil {
 		return err
 	}
+	p.leave = c.once
 	return p.play(cmd.Context(), func() error {
 		begun = p.agent.Now()
 		reg, err := p.agent.Register(opt)
