@@ -97,8 +97,15 @@ func (o *output) mermaidNote(r *ladder.Row, inside bool, columns int) {
 	if to > from {
 		over += "," + participant(to)
 	}
-	o.line("    Note over ", over, ": ", escapeMermaid(r.Label))
+	lines := text.Wrap(text.Clean(r.Label), noteWidth)
+	for i := range lines {
+		lines[i] = escapeMermaid(lines[i])
+	}
+	o.line("    Note over ", over, ": ", strings.Join(lines, "<br/>"))
 }
+
+// noteWidth is where a note is wrapped, in cells: Mermaid makes a note as wide as its longest line.
+const noteWidth = 72
 
 // escapeMermaid makes a text of the wire safe: letters, digits and a few marks stay, the rest become #NN; entities,
 // which Mermaid decodes after it has parsed the diagram. Its own keyword "end" loses its first letter to an entity.

@@ -139,7 +139,7 @@ func (b *builder) explain(e event) {
 	}
 	if why := b.opts.Explain(e.call, e.msg); why != "" {
 		b.out.Rows = append(b.out.Rows, Row{
-			Kind: Note, Call: e.call, Time: b.message(e).Time, Label: why, Txn: -1, Dialog: -1, Count: 1, Hops: 1,
+			Kind: Note, Call: e.call, Time: b.message(e).Time, From: -1, To: -1, Label: why, Txn: -1, Dialog: -1, Count: 1, Hops: 1,
 		})
 	}
 }

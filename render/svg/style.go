@@ -46,6 +46,7 @@ const layout = `.ladder{display:block;font:12px/1 ui-monospace,SFMono-Regular,Me
 .ladder .row.arrow{cursor:pointer}
 .ladder .row:focus{outline:none}
 .ladder .box{stroke-width:1}
+.ladder .note .hit{fill-opacity:.7}
 `
 
 // rules are the colours of things: selector, property, and the name of a colour or another value.
@@ -57,6 +58,7 @@ func rules() [][3]string {
 		{".ladder .life,.ladder .foot,.ladder .box", "stroke", "line"},
 		{".ladder .box", "fill", "head"},
 		{".ladder .hit", "fill", "transparent"},
+		{".ladder .note .hit", "fill", "bg"}, // lifelines are faint behind what may be long
 		{".ladder .time,.ladder .call,.ladder .address,.ladder .callid,.ladder .totals", "fill", "dim"},
 		{".ladder .request", "color", "request"},
 		{".ladder .s1xx,.ladder .row.challenge", "color", "provisional"},

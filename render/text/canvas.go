@@ -166,8 +166,8 @@ func take(s string, w int) string {
 	return s[:at]
 }
 
-// wrap breaks s into lines of at most w cells, at blanks where there are any, else where it must.
-func wrap(s string, w int) []string {
+// Wrap breaks s into lines of at most w cells, at blanks where there are any, else where it must.
+func Wrap(s string, w int) []string {
 	if w < 1 {
 		w = 1
 	}

@@ -75,8 +75,8 @@ func TestWrap(t *testing.T) {
 		{"abc", 0, []string{"a", "b", "c"}},
 		{"  a", 5, []string{"a"}},
 	} {
-		if got := wrap(c.s, c.w); !slices.Equal(got, c.want) {
-			t.Errorf("wrap(%q, %d) = %q, want %q", c.s, c.w, got, c.want)
+		if got := Wrap(c.s, c.w); !slices.Equal(got, c.want) {
+			t.Errorf("Wrap(%q, %d) = %q, want %q", c.s, c.w, got, c.want)
 		}
 	}
 }

@@ -340,7 +340,7 @@ func (d *drawing) wrapped(parts []string, st style) {
 			if strings.HasPrefix(now, " ") {
 				indent = " "
 			}
-			lines := wrap(now, width-len(indent))
+			lines := Wrap(now, width-len(indent))
 			for _, s := range lines[:len(lines)-1] {
 				d.write(indent+s, st)
 			}

@@ -137,7 +137,7 @@ func (b *block) add() *line {
 func (b *block) finish(i int, notes []string) {
 	d := b.d
 	if len(notes) > 0 {
-		for y, s := range wrap(strings.Join(notes, d.g.sep), d.noteW) {
+		for y, s := range Wrap(strings.Join(notes, d.g.sep), d.noteW) {
 			if y == len(b.lines) {
 				b.add()
 			}
@@ -225,7 +225,7 @@ func (d *drawing) labelled(b *block, r *ladder.Row, t *rowText, st style) []stri
 func (d *drawing) above(b *block, lo int, s string, st style) {
 	end := d.x(len(d.names) - 1)
 	room := max(end-d.x0-1, 1)
-	for _, part := range wrap(s, room) {
+	for _, part := range Wrap(s, room) {
 		x := min(d.x(lo)+2, end-Width(part))
 		b.add().put(max(x, d.x0+1), part, st)
 	}
@@ -293,7 +293,7 @@ func (d *drawing) mediaLines(r *ladder.Row) {
 // prose writes a text right of a lifeline, over those further right, on as many lines as it needs.
 func (d *drawing) prose(col int, s string, st style) {
 	x, w := d.proseAt(col)
-	for _, part := range wrap(s, w) {
+	for _, part := range Wrap(s, w) {
 		l := d.lanes()
 		l.put(x, part, st)
 		d.emit(&l)
@@ -367,7 +367,7 @@ func (d *drawing) listRow(i int) {
 		width = max(d.opts.Width-d.x0, minListRow)
 	}
 	const hang = 2
-	for y, p := range wrap(strings.Join(parts, d.g.sep), width-hang) {
+	for y, p := range Wrap(strings.Join(parts, d.g.sep), width-hang) {
 		l := d.line()
 		x := d.x0
 		if y == 0 {
