@@ -6,14 +6,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
 
 	"sipscope/correlate"
 	"sipscope/element/scenario"
@@ -27,6 +31,7 @@ type scenarioCommand struct {
 
 	virtual bool
 	explain bool
+	tui     bool
 	seed    uint64
 }
 
@@ -36,7 +41,8 @@ func newScenario(std stdio) *cobra.Command {
 		Use:   "scenario [NAME | FILE.flow]",
 		Short: "Play the call flows of the SIP textbook with real packets, and show what happens",
 		Long: `Play a call flow: user agents, proxies, registrars and redirect servers of this program talk with each other, and the
-ladder shows what they sent. Without a name, the flows are listed with the number of their figure in the textbook.
+ladder shows what they sent. Without a name, the flows are listed with the number of their figure in the textbook, and
+below them their variants: the same with a lost message, a busy phone, a wrong password.
 
 The elements listen on loopback addresses (127.0.1.10 and so on, port 5060) and take the time that it takes. With --virtual
 nothing is sent: the same elements run in virtual time, at once, with the same result every time. What is seen is compared
@@ -47,6 +53,8 @@ says that they differ. docs/scenarios.md tells how to write a flow of your own.`
   sipscope scenario ua-fork --explain
   sipscope scenario bye-record-route --virtual -O bye.pcapng
   sipscope scenario register --virtual --explain --format html > register.html
+  sipscope scenario invite-timer-c --virtual
+  sipscope scenario session-invitation --tui
   sipscope scenario my.flow`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: c.run,
@@ -57,6 +65,7 @@ says that they differ. docs/scenarios.md tells how to write a flow of your own.`
 	f := cmd.Flags()
 	f.BoolVar(&c.virtual, "virtual", false, "in virtual time, without sockets: at once, and the same every time")
 	f.BoolVar(&c.explain, "explain", false, "below each arrow: what it does and why, with the RFC's section")
+	f.BoolVar(&c.tui, "tui", false, "look at it in the terminal UI, while it goes on")
 	f.Uint64Var(&c.seed, "seed", 1, "of tags, branches and Call-IDs")
 	c.drawFlags.drawFlags(f)
 	rare := pflag.NewFlagSet("live", pflag.ContinueOnError)
@@ -86,6 +95,9 @@ func (c *scenarioCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err = c.checkTUI(cmd); err != nil {
+		return err
+	}
 	flow, err := findFlow(args[0])
 	if err != nil {
 		return err
@@ -98,17 +110,83 @@ func (c *scenarioCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer own.close()
+	if c.tui {
+		return c.runTUI(ctx, flow, source, own)
+	}
 	run, err := c.begin(context.WithoutCancel(ctx), own, correlate.Config{})
 	if err != nil {
 		return err
 	}
-	result, played := flow.Play(ctx, scenario.Stage{Real: !c.virtual, Seed: c.seed, Tap: source})
+	if !c.virtual && flow.Lasts > 0 {
+		fmt.Fprintf(c.io.err, "%s takes about %s; with --virtual it takes no time\n", flow.Name, time.Duration(flow.Lasts))
+	}
+	result, played := flow.Play(ctx, c.stage(source))
 	err = errors.Join(source.Close(), run.wait())
 	if result == nil || err != nil {
 		return c.failed(errors.Join(played, err))
 	}
 	if err := c.show(d, flow, result, run); err != nil {
 		return err
+	}
+	return c.verdict(flow, played, run.board)
+}
+
+func (c *scenarioCommand) stage(source *tap.Source) scenario.Stage {
+	return scenario.Stage{Real: !c.virtual, Seed: c.seed, Tap: source}
+}
+
+// checkTUI refuses what a terminal UI cannot do.
+func (c *scenarioCommand) checkTUI(cmd *cobra.Command) error {
+	if !c.tui {
+		return nil
+	}
+	for _, name := range []string{"format", "explain", "width", "color"} {
+		if cmd.Flags().Changed(name) {
+			return usagef("leave one of them out", "--%s and --tui do not go together", name)
+		}
+	}
+	if !term.IsTerminal(int(c.io.out.Fd())) {
+		return usagef("without --tui the ladder is printed", "--tui needs a terminal")
+	}
+	return nil
+}
+
+// runTUI shows the flow in the terminal UI while it is played, and until the user has seen enough.
+func (c *scenarioCommand) runTUI(ctx context.Context, flow *scenario.Flow, source *tap.Source, own *door) error {
+	cfg, err := loadConfig(os.Getenv)
+	if err != nil {
+		return err
+	}
+	l, err := c.look(&cfg)
+	if err != nil {
+		return err
+	}
+	aliases := flow.Aliases()
+	maps.Copy(aliases, cfg.Aliases)
+	cfg.Aliases = aliases
+	c.looksOn, c.fullScreen = true, true
+	run, err := c.begin(context.WithoutCancel(ctx), own, correlate.Config{Headers: l.headers, Words: l.query.Words()})
+	if err != nil {
+		return err
+	}
+	playing, enough := context.WithCancel(ctx)
+	defer enough()
+	var played error
+	var whole bool
+	var g errgroup.Group
+	g.Go(func() error {
+		_, played = flow.Play(playing, c.stage(source))
+		whole = playing.Err() == nil
+		return nil
+	})
+	err = l.show(ctx, false, own, run)
+	enough()
+	err = errors.Join(err, g.Wait(), source.Close(), run.wait())
+	if err != nil || !whole {
+		return err // somebody who looks away early wants no verdict
+	}
+	if played != nil && !errors.Is(played, scenario.ErrDiverged) {
+		return c.failed(played)
 	}
 	return c.verdict(flow, played, run.board)
 }
@@ -151,12 +229,21 @@ func (c *scenarioCommand) list() error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(c.io.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FIGURE\tNAME\tWHAT HAPPENS")
+	wide := 0
 	for _, f := range flows {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Figure, f.Name, f.Title)
+		wide = max(wide, len(f.Name))
 	}
-	return w.Flush()
+	var b strings.Builder
+	line := func(figure, name, title string) { fmt.Fprintf(&b, "%-6s  %-*s  %s\n", figure, wide, name, title) }
+	line("FIGURE", "NAME", "WHAT HAPPENS")
+	for i, f := range flows {
+		if f.Variant != "" && flows[i-1].Variant == "" { // the first flow is no variant
+			fmt.Fprintln(&b, "\n        VARIANTS")
+		}
+		line(f.Figure, f.Name, f.Title)
+	}
+	_, err = io.WriteString(c.io.out, b.String())
+	return err
 }
 
 // show draws all calls of the flow as one ladder.

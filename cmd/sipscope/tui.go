@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"sipscope/correlate"
+	"sipscope/correlate/query"
 	"sipscope/correlate/stats"
 	"sipscope/render/columns"
 	"sipscope/render/tui"
@@ -46,20 +47,10 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	if err = c.override(cmd, &cfg, themeFlag, ascii); err != nil {
 		return err
 	}
-	q, err := c.compile()
+	l, err := c.look(&cfg)
 	if err != nil {
 		return err
 	}
-	keys, err := keymap.New(cfg.Keys)
-	if err != nil {
-		return usagef("see: sipscope config --dump", "%w", err)
-	}
-	_, headers, err := columns.Choose(strings.Join(cfg.List.Columns, ","))
-	if err != nil && len(cfg.List.Columns) > 0 {
-		return usagef("see: sipscope help columns", "%w", err)
-	}
-	headers = append(headers, q.Headers()...)
-	q.Bind(headers)
 	if c.live.wanted() && c.maxCalls == 0 {
 		c.maxCalls = c.limit
 	}
@@ -72,21 +63,11 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 	defer stop()
 	workers := c.fairWorkers()
 	c.looksOn, c.fullScreen = true, true
-	run, err := c.begin(ctx, d, correlate.Config{Workers: workers, Headers: headers, Words: q.Words()})
+	run, err := c.begin(ctx, d, correlate.Config{Workers: workers, Headers: l.headers, Words: l.query.Words()})
 	if err != nil {
 		return err
 	}
-	settings := cfg.settings()
-	settings.CallsOnly = settings.CallsOnly || c.callsOnly
-	err = tui.Run(ctx, tui.Options{
-		Data: tuiterm.Data{
-			Board: run.board, Source: d.name, Headers: headers, Text: run.text, Err: run.err, Progress: d.progress,
-			Live: run.live(),
-		},
-		Settings: settings, Theme: cfg.Theme, Colors: cfg.Colors, Keys: keys, Query: q, Env: os.Getenv,
-		Figures: func(ctx context.Context) (string, error) { return run.figures.text(ctx, run.board) },
-		Save:    d.frames,
-	})
+	err = l.show(ctx, c.callsOnly, d, run)
 	run.end()
 	if err != nil {
 		return err
@@ -95,6 +76,48 @@ func (c *lsCommand) runTUI(ctx context.Context, cmd *cobra.Command, args []strin
 		return nil // the user has seen enough
 	}
 	return err
+}
+
+// look is what a terminal UI is made of beside a run.
+type look struct {
+	cfg     *config
+	query   *query.Query
+	keys    *keymap.Map
+	headers []string
+}
+
+// look checks the configuration.
+func (in *input) look(cfg *config) (look, error) {
+	l := look{cfg: cfg}
+	var err error
+	if l.query, err = in.compile(); err != nil {
+		return l, err
+	}
+	if l.keys, err = keymap.New(cfg.Keys); err != nil {
+		return l, usagef("see: sipscope config --dump", "%w", err)
+	}
+	_, l.headers, err = columns.Choose(strings.Join(cfg.List.Columns, ","))
+	if err != nil && len(cfg.List.Columns) > 0 {
+		return l, usagef("see: sipscope help columns", "%w", err)
+	}
+	l.headers = append(l.headers, l.query.Headers()...)
+	l.query.Bind(l.headers)
+	return l, nil
+}
+
+// show draws a run until the user has seen enough.
+func (l *look) show(ctx context.Context, callsOnly bool, d *door, run *session) error {
+	settings := l.cfg.settings()
+	settings.CallsOnly = settings.CallsOnly || callsOnly
+	return tui.Run(ctx, tui.Options{
+		Data: tuiterm.Data{
+			Board: run.board, Source: d.name, Headers: l.headers, Text: run.text, Err: run.err, Progress: d.progress,
+			Live: run.live(),
+		},
+		Settings: settings, Theme: l.cfg.Theme, Colors: l.cfg.Colors, Keys: l.keys, Query: l.query, Env: os.Getenv,
+		Figures: func(ctx context.Context) (string, error) { return run.figures.text(ctx, run.board) },
+		Save:    d.frames,
+	})
 }
 
 // fairWorkers is how many workers read beside a terminal UI. They keep every processor of the scheduler busy, and a key

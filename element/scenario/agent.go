@@ -47,7 +47,7 @@ func (m *member) userAgent(o *reader) (transport.Handler, error) {
 			return nil, err
 		}
 		cfg.Media = ua.NewSound(ua.SoundConfig{
-			Ports: m.c.stage.media(m.Host), Rand: m.rng,
+			Ports: m.c.stage.sound(m.Host), Rand: m.rng,
 			Source: func(*ua.Call) media.Source { return tone },
 		})
 	}
@@ -92,6 +92,7 @@ func (m *member) answer() (*behaviour, error) {
 
 func (b *behaviour) call(o *reader) {
 	b.Ring = o.duration("ring", -1)
+	b.RingCode = o.number("ring-code", 0)
 	b.Delay = o.duration("answer", -1)
 	b.Code = o.number("code", 0)
 	b.Talk = o.duration("hangup", 0)

@@ -24,7 +24,6 @@ type cast struct {
 	stage   stage
 	rng     *rand.Rand
 	members map[string]*member
-	errs    []error
 }
 
 // member is a host at work. What it has belongs to the loop of the host.
@@ -156,7 +155,7 @@ func (m *member) tell(e registrar.Event) {
 		if other.Options["locations"] != m.Name {
 			continue
 		}
-		m.c.stage.post(other.Host, func() {
+		m.c.stage.at(other.Host, 0, func() {
 			if err := other.store.Add(e.AOR, &e.Binding, e.Now); err != nil {
 				other.errs = append(other.errs, err)
 			}

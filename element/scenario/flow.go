@@ -141,7 +141,9 @@ func (e *Expect) Differs(got Expect) string {
 		name      string
 		want, got int
 	}{
-		{"transactions", e.Transactions, got.Transactions}, {"dialogs", e.Dialogs, got.Dialogs}, {"early dialogs", e.Early, got.Early},
+		{"transactions", e.Transactions, got.Transactions},
+		{"dialogs", e.Dialogs, got.Dialogs},
+		{"early dialogs", e.Early, got.Early},
 		{"retransmissions", e.Retransmissions, got.Retransmissions},
 	} {
 		if c.want >= 0 && c.want != c.got {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"sipscope/element/scenario"
 	"sipscope/element/transport"
@@ -52,21 +53,28 @@ func TestVirtual(t *testing.T) {
 	}
 }
 
-// And on sockets. A hop keeps its order there; a busy machine may send something twice.
+// And on sockets. A hop keeps its order there; a busy machine may send something twice. Those that wait for long timers are
+// left to virtual time.
 func TestReal(t *testing.T) {
 	t.Parallel()
+	var g errgroup.Group
+	g.SetLimit(16) // they wait most of the time: go test's own limit would make that last
 	for i, f := range textbook(t, nil) {
-		t.Run(f.Name, func(t *testing.T) {
-			t.Parallel()
-			// an address space for each run: others play the same flows at the same time
-			own := fmt.Sprintf("127.%d.", 20+(os.Getpid()*31+i*7)%200)
-			f := textbook(t, func(text string) string { return strings.ReplaceAll(text, "127.0.", own) })[i]
+		if f.Lasts > int64(10*time.Second) {
+			continue
+		}
+		// an address space for each run: others play the same flows at the same time
+		own := fmt.Sprintf("127.%d.", 20+(os.Getpid()*31+i*7)%200)
+		f := textbook(t, func(text string) string { return strings.ReplaceAll(text, "127.0.", own) })[i]
+		g.Go(func() error {
 			r, err := f.Play(t.Context(), scenario.Stage{Real: true, Seed: 1, Tap: &wire{}})
 			if err != nil {
 				t.Errorf("%v\n%s", err, told(r))
 			}
+			return nil
 		})
 	}
+	_ = g.Wait() // they tell by themselves
 }
 
 // A flow that goes another way says where.

@@ -26,11 +26,10 @@ const Port = 5060
 type stage interface {
 	link(h *Host) (transport.Link, error)
 	attach(h *Host, handler transport.Handler)
-	// media opens the ports of a host's RTP.
-	media(h *Host) media.Ports
-	// at and post run a function in the host's loop: at a time, or soon, from any loop.
+	// sound opens the ports of a host's RTP.
+	sound(h *Host) media.Ports
+	// at has a function run in the host's loop: at a time that is planned before play, or soon, from any loop, when t is 0.
 	at(h *Host, t int64, f func())
-	post(h *Host, f func())
 	// play runs everything until done says that it was enough, or until a time.
 	play(ctx context.Context, until int64, done func(now int64) bool) error
 	start() int64 // the time at which everything begins, once there are links
@@ -78,11 +77,9 @@ type ports struct{ host *virtual.Host }
 // Open implements media.Ports.
 func (p ports) Open(local netip.Addr) (media.Port, error) { return p.host.OpenPort(local) }
 
-func (v *virtually) media(h *Host) media.Ports { return ports{v.hosts[h.Name]} }
+func (v *virtually) sound(h *Host) media.Ports { return ports{v.hosts[h.Name]} }
 
 func (v *virtually) at(h *Host, t int64, f func()) { v.hosts[h.Name].At(t, f) }
-
-func (v *virtually) post(h *Host, f func()) { v.hosts[h.Name].Post(f) }
 
 func (v *virtually) play(ctx context.Context, until int64, done func(now int64) bool) error {
 	for v.net.Next() <= until && !done(v.net.Now()) {
@@ -139,13 +136,15 @@ func (r *really) link(h *Host) (transport.Link, error) {
 	return &faulty{
 		Link: end, own: at, faults: r.faults, tap: r.seen,
 		// a Post to an endpoint that is closed by then does nothing
-		later: func(by int64, f func()) { time.AfterFunc(time.Duration(by), func() { end.Post(f) }) },
+		later: func(by int64, f func()) {
+			time.AfterFunc(time.Duration(by), func() { end.Post(f) }) //nolint:forbidigo // sockets are for real time
+		},
 	}, nil
 }
 
 func (r *really) attach(h *Host, handler transport.Handler) { r.plays[h.Name] = handler }
 
-func (r *really) media(h *Host) media.Ports {
+func (r *really) sound(h *Host) media.Ports {
 	end := r.ends[h.Name]
 	p, err := media.NewSockets(media.SocketsConfig{Post: end.Post, Now: end.Now, Tap: &sending{tap: r.seen, own: netip.AddrPortFrom(h.Addr, Port)}})
 	if err != nil { // its range of ports is fixed
@@ -156,19 +155,21 @@ func (r *really) media(h *Host) media.Ports {
 }
 
 func (r *really) at(h *Host, t int64, f func()) {
+	if t == 0 {
+		r.ends[h.Name].Post(f)
+		return
+	}
 	r.timed = append(r.timed, timed{r.ends[h.Name], t, f})
 }
-
-func (r *really) post(h *Host, f func()) { r.ends[h.Name].Post(f) }
 
 // lookEvery is how often a stage of sockets looks whether it is over.
 const lookEvery = 10 * time.Millisecond
 
 // play runs a goroutine an endpoint, and one for each action that waits for its time.
 func (r *really) play(ctx context.Context, until int64, done func(now int64) bool) error {
-	ctx, cancel := context.WithCancel(ctx)
+	over, cancel := context.WithCancel(ctx)
 	defer cancel()
-	g, run := errgroup.WithContext(ctx)
+	g, run := errgroup.WithContext(over)
 	clock := r.clock()
 	for name, end := range r.ends {
 		g.Go(func() error { return end.Run(run, r.plays[name]) })
@@ -187,11 +188,10 @@ func (r *really) play(ctx context.Context, until int64, done func(now int64) boo
 		}
 		return nil
 	})
-	err := g.Wait()
-	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
-		err = cause
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	return err
+	return context.Cause(ctx) // that of the caller: he has had enough
 }
 
 // clock is the time of one of the endpoints; all have the same but for microseconds.
@@ -217,7 +217,7 @@ func wait(ctx context.Context, ns int64) bool {
 	if ns <= 0 {
 		return ctx.Err() == nil
 	}
-	t := time.NewTimer(time.Duration(ns))
+	t := time.NewTimer(time.Duration(ns)) //nolint:forbidigo // sockets are for real time
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -234,6 +234,7 @@ type merged struct {
 	last int64
 }
 
+// Message implements Tap.
 func (m *merged) Message(now int64, proto transport.Proto, conn uint64, src, dst netip.AddrPort, raw []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -241,6 +242,7 @@ func (m *merged) Message(now int64, proto transport.Proto, conn uint64, src, dst
 	m.tap.Message(m.last, proto, conn, src, dst, raw)
 }
 
+// Datagram implements Tap.
 func (m *merged) Datagram(now int64, src, dst netip.AddrPort, payload []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -254,6 +256,7 @@ type sending struct {
 	own netip.AddrPort
 }
 
+// Message implements Tap.
 func (s *sending) Message(now int64, proto transport.Proto, conn uint64, src, dst netip.AddrPort, raw []byte) {
 	if src == s.own {
 		s.tap.Message(now, proto, conn, src, dst, raw)

@@ -10,7 +10,8 @@ import (
 //go:embed flows/*.flow
 var flows embed.FS
 
-// Textbook gives the flows that come with the program, by figure and name.
+// Textbook gives the flows that come with the program, by figure and name: those of the textbook first, their variants
+// after them.
 func Textbook() ([]*Flow, error) {
 	names, err := fs.Glob(flows, "flows/*.flow")
 	if err != nil {
@@ -28,7 +29,12 @@ func Textbook() ([]*Flow, error) {
 		}
 		all = append(all, f)
 	}
-	slices.SortStableFunc(all, func(a, b *Flow) int { return byFigure(a.Figure, b.Figure) })
+	slices.SortStableFunc(all, func(a, b *Flow) int {
+		if (a.Variant == "") != (b.Variant == "") {
+			return len(a.Variant) - len(b.Variant)
+		}
+		return byFigure(a.Figure, b.Figure)
+	})
 	return all, nil
 }
 
