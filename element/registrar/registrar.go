@@ -40,7 +40,8 @@ type Config struct {
 
 	// StrictPath refuses a Path from a client that does not say that it supports it (RFC 3327 5.3), instead of keeping it.
 	StrictPath bool
-	// KeepReceived keeps with a binding where its REGISTER came from: Binding.Received.
+	// KeepReceived keeps with a binding where its REGISTER came from: Binding.Received. Without it only the bindings of
+	// WebSocket clients have that.
 	KeepReceived bool
 
 	Methods []string     // of Allow; nil: REGISTER, OPTIONS. An element that is more than a registrar says so here.
@@ -180,15 +181,21 @@ func (r *Registrar) register(rc *transport.Received, proof *auth.Result, now int
 	if f := r.contacts(m, now); f != nil { // steps 6 and 7
 		return f
 	}
-	r.reg.Received = transport.Hop{}
-	if r.cfg.KeepReceived {
-		r.reg.Received = rc.Hop
-	}
+	r.reg.Received = r.way(&rc.Hop)
 	if len(r.reg.Contacts) == 0 && !r.reg.RemoveAll {
 		r.stats.Queries++
 		return nil
 	}
 	return r.refusal(r.cfg.Store.Register(r.aor, &r.reg, now))
+}
+
+// way is what a binding keeps of where its REGISTER came from: a WebSocket client can be reached in no other way (RFC 7118
+// 5).
+func (r *Registrar) way(from *transport.Hop) transport.Hop {
+	if p := from.Proto; r.cfg.KeepReceived || p == transport.WS || p == transport.WSS {
+		return *from
+	}
+	return transport.Hop{}
 }
 
 // refusal is what the Store's no is for the client.
