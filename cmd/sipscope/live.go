@@ -328,7 +328,7 @@ func (o *opening) writing(path string) error {
 		Path: path, Names: o.ifaceName, Counts: o.counts, Application: "sipscope " + version, Writer: o.in.io.out, Zone: time.Local,
 	})
 	if err != nil {
-		return usageError{err: err, hint: "name another file with -O"}
+		return usageError{err: err, hint: "name another file, or remove this one"}
 	}
 	o.closers = append(o.closers, func() error { return o.in.tellOutput(out) })
 	o.source = &tee{Source: o.source, out: out}

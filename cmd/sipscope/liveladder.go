@@ -167,7 +167,7 @@ func (l *liveLadder) column(of []ladder.Column, i int) int {
 	if i < 0 || i >= len(of) {
 		return -1
 	}
-	same := func(c ladder.Column) bool { return c.Address == of[i].Address && c.Label == of[i].Label }
+	same := func(c ladder.Column) bool { return c.Address == of[i].Address } // a call may know it by another name
 	if k := slices.IndexFunc(l.columns, same); k >= 0 {
 		return k
 	}

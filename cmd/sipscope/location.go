@@ -25,6 +25,7 @@ type locationFlags struct {
 	users    string
 	user     []string
 	realm    string
+	digests  []string
 	contacts int
 }
 
@@ -39,6 +40,8 @@ func (l *locationFlags) authFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&l.user, "user", nil, "NAME:PASSWORD that may (repeatable; without --user and --users nobody is asked)")
 	f.StringVar(&l.users, "users", "", "file with NAME:PASSWORD lines")
 	f.StringVar(&l.realm, "realm", "", "realm of the challenges (default: the first domain, or sipscope)")
+	f.StringSliceVar(&l.digests, "digest", []string{string(auth.SHA256), string(auth.MD5)},
+		"algorithms of the challenges, the preferred one first; many clients read only the first")
 }
 
 // open makes the location service.
@@ -57,8 +60,13 @@ func (l *locationFlags) open(now int64, event func(registrar.Event)) (*registrar
 			return nil, usagef("try: --bind sip:bob@b.com=sip:bob@10.0.0.9", "--bind %q is not AOR=CONTACT", bind)
 		}
 		b := registrar.Binding{URI: contact, Q: -1, Ends: registrar.Forever}
-		if uri, q, found := strings.Cut(contact, ";q="); found {
-			b.URI, b.Q = uri, sip.ContactQ([]byte(";q="+q))
+		if i := strings.LastIndex(contact, ";q="); i >= 0 {
+			if b.URI, b.Q = contact[:i], sip.ContactQ([]byte(contact[i:])); b.Q < 0 {
+				return nil, usagef("it is a number from 0 to 1, such as ;q=0.5, at the end", "--bind %q: its q cannot be read", bind)
+			}
+		}
+		if _, ok := sip.ParseURI([]byte(b.URI)); !ok {
+			return nil, usagef("try: --bind sip:bob@b.com=sip:bob@10.0.0.9", "--bind %q: %q is no URI", bind, b.URI)
 		}
 		if err := store.Add(aor, &b, now); err != nil {
 			return nil, usagef("try: --bind sip:bob@b.com=sip:bob@10.0.0.9", "--bind %q: %w", bind, err)
@@ -76,10 +84,17 @@ func (l *locationFlags) passwords() (map[string]string, error) {
 			return nil, usageError{err: err}
 		}
 		defer f.Close()
-		for scan := bufio.NewScanner(f); scan.Scan(); {
+		scan := bufio.NewScanner(f)
+		for scan.Scan() {
 			if line := strings.TrimSpace(scan.Text()); line != "" && !strings.HasPrefix(line, "#") {
 				lines = append(lines, line)
 			}
+		}
+		if err = scan.Err(); err != nil {
+			return nil, usageError{err: fmt.Errorf("%s: %w", l.users, err)}
+		}
+		if len(lines) == 0 { // it must not mean that nobody is asked
+			return nil, usagef("it holds NAME:PASSWORD lines", "%s names nobody", l.users)
 		}
 	}
 	if len(lines) == 0 {
@@ -110,11 +125,37 @@ func (l *locationFlags) server(s *site, proxied bool) (*auth.Server, string, err
 	if passwords == nil || err != nil {
 		return nil, realm, err
 	}
+	algorithms, err := l.algorithms()
+	if err != nil {
+		return nil, realm, err
+	}
 	server, err := auth.NewServer(auth.ServerConfig{
-		Realm: realm, Proxy: proxied, Rand: s.rng,
+		Realm: realm, Proxy: proxied, Rand: s.rng, Algorithms: algorithms,
 		Lookup: func(user, _ string) (string, bool) { p, ok := passwords[user]; return p, ok },
 	})
 	return server, realm, err
+}
+
+// algorithms reads --digest.
+func (l *locationFlags) algorithms() ([]auth.Algorithm, error) {
+	var all []auth.Algorithm
+	for _, name := range l.digests {
+		a, ok := auth.ParseAlgorithm(name)
+		if !ok || name == "" {
+			return nil, usagef("it takes "+joined(auth.Algorithms()), "--digest %q is no algorithm", name)
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// joined writes names as a list.
+func joined[T ~string](names []T) string {
+	all := make([]string, len(names))
+	for i, n := range names {
+		all[i] = string(n)
+	}
+	return strings.Join(all, ", ")
 }
 
 // registrarFlags are those of a registrar, alone or beside a proxy.
@@ -128,6 +169,15 @@ func (r *registrarFlags) flags(f *pflag.FlagSet) {
 	f.Int64Var(&r.least, "min-expires", 60, "seconds; shorter ones get 423 Interval Too Brief")
 	f.Int64Var(&r.most, "max-expires", 86400, "seconds; longer ones are shortened")
 	f.BoolVar(&r.nat, "nat", false, "reach a client where its REGISTER came from, not at its Contact")
+}
+
+// check finds intervals that make no sense.
+func (r *registrarFlags) check() error {
+	if r.least < 0 || r.most <= 0 || r.usual <= 0 || r.least > r.most || r.usual > r.most {
+		return usagef("they are seconds, --min-expires at most --max-expires", "--expires %d, --min-expires %d and --max-expires %d do not go together",
+			r.usual, r.least, r.most)
+	}
+	return nil
 }
 
 func (r *registrarFlags) build(s *site, l *locationFlags, store *registrar.Store, tell func(registrar.Answer)) (*registrar.Registrar, error) {
@@ -176,6 +226,9 @@ What comes in and goes out is drawn as a ladder. Ctrl-C stops it and prints what
 }
 
 func (c *registrarCommand) run(ctx context.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	s, err := c.elementFlags.open(ctx, "registrar")
 	if err != nil {
 		return err

@@ -19,7 +19,6 @@ type proxyCommand struct {
 	locationFlags
 	registrarFlags
 
-	stateful    bool
 	stateless   bool
 	recordRoute bool
 	strict      bool
@@ -50,7 +49,7 @@ of --bind, or of those who registered here with --registrar; others go by the --
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context()) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&c.stateful, "stateful", true, "keep transactions: absorb retransmissions, fork, cancel, try further targets")
+	f.Bool("stateful", true, "keep transactions: absorb retransmissions, fork, cancel, try further targets")
 	f.BoolVar(&c.stateless, "stateless", false, "keep nothing, forward everything")
 	f.BoolVar(&c.recordRoute, "record-route", false, "stay on the path of dialogs")
 	f.BoolVar(&c.strict, "strict-route", false, "with --record-route: as a strict router of RFC 2543 (for tests)")
@@ -61,6 +60,9 @@ of --bind, or of those who registered here with --registrar; others go by the --
 	f.BoolVar(&c.recurse, "recurse", false, "try the contacts of a 3xx instead of forwarding it")
 	f.BoolVar(&c.register, "registrar", false, "be the registrar of the own domains, too")
 	f.DurationVar(&c.timerC, "timer-c", 181*time.Second, "how long an INVITE may ring")
+	cmd.MarkFlagsMutuallyExclusive("stateful", "stateless")
+	cmd.MarkFlagsMutuallyExclusive("stateless", "fork")
+	cmd.MarkFlagsMutuallyExclusive("stateless", "timer-c")
 	f.StringArrayVar(&c.aliases, "name", nil, "host name under which this proxy is reached (repeatable)")
 	c.locationFlags.flags(f)
 	c.authFlags(f)
@@ -72,6 +74,9 @@ of --bind, or of those who registered here with --registrar; others go by the --
 func (c *proxyCommand) run(ctx context.Context) error {
 	if c.stateless && (c.register || c.recurse) {
 		return usagef("leave out --stateless", "a stateless proxy cannot be a registrar, and cannot follow a 3xx")
+	}
+	if err := c.check(); err != nil {
+		return err
 	}
 	if c.register && len(c.domains) == 0 {
 		return usagef("try: --registrar --domain b.com", "--registrar needs to know its domains")
@@ -101,14 +106,12 @@ func (c *proxyCommand) config(s *site, store *registrar.Store) (proxy.Config, er
 		}
 		cfg.Routes = append(cfg.Routes, r)
 	}
-	if !c.register {
-		server, realm, serverErr := c.server(s, true)
-		if serverErr != nil {
-			return cfg, serverErr
-		}
-		if cfg.Realm = realm; server != nil {
-			cfg.Auth = server
-		}
+	server, realm, err := c.server(s, true)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.Realm = realm; server != nil {
+		cfg.Auth = server
 	}
 	return cfg, nil
 }

@@ -72,10 +72,13 @@ type phone struct {
 	sound *media.Sockets
 	done  chan struct{}
 	over  bool
-	leave bool // what was made stays when the phone ends
+	waits bool   // for others: no result is a good one
+	leave bool   // what was made stays when the phone ends
 	say   string // result, for a person
 	bad   error  // the result is a failure
 	idle  func()
+
+	stopping func() // called before the agent closes; nil for nothing
 }
 
 // phone opens one. events is told what happens, in the loop; change finishes its configuration.
@@ -87,6 +90,9 @@ func (u *uaFlags) phone(ctx context.Context, cmd *cobra.Command, name, target st
 		if err := oneOf("--reliable", u.reliable, "supported", "required", "off"); err != nil {
 			return nil, err
 		}
+	}
+	if err := u.names(); err != nil {
+		return nil, err
 	}
 	headers, err := u.extra()
 	if err != nil {
@@ -115,6 +121,30 @@ func (u *uaFlags) phone(ctx context.Context, cmd *cobra.Command, name, target st
 	change(p, &cfg)
 	p.agent = ua.New(cfg)
 	return p, nil
+}
+
+// names checks who we are, and by whom we go.
+func (u *uaFlags) names() error {
+	if u.session < 0 {
+		return usagef("it is seconds, 0 for none", "--session-expires %d is no time", u.session)
+	}
+	if u.from != "" {
+		a := sip.ParseAddress([]byte(u.from))
+		if _, ok := sip.ParseURI(a.URI.Of([]byte(u.from))); !ok || strings.ContainsAny(u.from, "\r\n") {
+			return usagef(`try: --from sip:alice@a.com, or --from '"Alice" <sip:alice@a.com>'`, "--from %q is no address", u.from)
+		}
+	}
+	for i, r := range u.route {
+		bare := strings.TrimSuffix(strings.TrimPrefix(r, "<"), ">")
+		if err := checkURI("--route", bare); err != nil {
+			return err
+		}
+		uri, _ := sip.ParseURI([]byte(bare))
+		if _, lr := sip.Param(uri.Params, "lr"); !lr && i == 0 && !u.quiet {
+			fmt.Fprintf(u.io.err, "sipscope: --route %s has no ;lr: the Request-URI goes last, as for a strict router (RFC 3261 12.2.1.1)\n", oneLine(r))
+		}
+	}
+	return nil
 }
 
 // extra reads --header.
@@ -359,7 +389,13 @@ func (p *phone) play(ctx context.Context, begin func() error) error {
 			return
 		}
 		p.idle = idle
+		if p.stopping != nil {
+			p.stopping()
+		}
 		p.agent.Close()
+		if !p.agent.Idle() {
+			p.remark("ending what is open; Ctrl-C again does not wait for the answers")
+		}
 		if p.agent.Idle() && p.idle != nil {
 			p.idle = nil
 			idle()
@@ -372,7 +408,10 @@ func (p *phone) play(ctx context.Context, begin func() error) error {
 		return err
 	}
 	if p.say != "" && p.e.format != "json" {
-		fmt.Fprintln(p.e.io.out, p.say)
+		fmt.Fprintln(p.e.io.out, oneLine(p.say))
+	}
+	if !p.over && !p.waits {
+		return nothingError{"interrupted before there was an answer"}
 	}
 	if p.bad != nil {
 		return nothingError{p.bad.Error()}

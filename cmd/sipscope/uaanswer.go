@@ -66,6 +66,9 @@ func (c *answerCommand) run(cmd *cobra.Command, _ []string) error {
 		cmd.Flags().Lookup("listen").Changed = true // not the ports of a client
 		c.listen = serverListen()
 	}
+	if err := c.check(cmd); err != nil {
+		return err
+	}
 	answer := ua.Answer{
 		Ring: c.ring, Delay: c.delay, Code: c.code, Reason: c.reason, EarlyMedia: c.early, Reliable: c.rel, Talk: c.talk,
 	}
@@ -73,7 +76,9 @@ func (c *answerCommand) run(cmd *cobra.Command, _ []string) error {
 		answer.RingCode = 183
 	}
 	for _, uri := range c.redirect {
-		answer.Code = 302
+		if answer.Code/100 != 3 {
+			answer.Code = 302
+		}
 		answer.Contacts = append(answer.Contacts, "<"+uri+">")
 	}
 	var w *answering
@@ -84,6 +89,7 @@ func (c *answerCommand) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	p.waits = true
 	p.told("user agent")
 	err = p.play(cmd.Context(), func() error {
 		if c.registrar == "" {
@@ -97,6 +103,22 @@ func (c *answerCommand) run(cmd *cobra.Command, _ []string) error {
 		fmt.Fprintf(c.io.err, "%s, %d answered\n", plural(int(st.CallsIn), "call"), st.Answered) //nolint:gosec // a count
 	}
 	return err
+}
+
+// check finds flags that cannot be meant.
+func (c *answerCommand) check(cmd *cobra.Command) error {
+	if c.code < 200 || c.code > 699 {
+		return usagef("it is from 200 to 699", "--code %d is no final answer", c.code)
+	}
+	if len(c.redirect) > 0 && cmd.Flags().Changed("code") && c.code/100 != 3 {
+		return usagef("leave one of them out", "--redirect answers 302, not %d", c.code)
+	}
+	for _, uri := range c.redirect {
+		if err := checkURI("--redirect", uri); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // answering counts calls.

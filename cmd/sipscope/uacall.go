@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sipscope/decode/sip"
 	"sipscope/element/ua"
 	"sipscope/element/ua/load"
 )
@@ -47,7 +48,7 @@ are due, however slow the answers are. --concurrent limits how many there are at
 	f.DurationVar(&c.ring, "ring", 0, "give up (CANCEL) when nobody has answered after this time (default: wait)")
 	f.DurationVar(&c.talk, "talk", 5*time.Second, "hang up so long after the answer; with 0s at once, negative: until the other side does")
 	f.BoolVar(&c.noOffer, "no-offer", false, "leave the offer to the other side")
-	f.IntVar(&c.redirects, "redirects", 5, "contacts of 3xx answers that are tried")
+	f.IntVar(&c.redirects, "redirects", 0, "contacts of 3xx answers that are tried: hosts that the command line does not name (default: none)")
 	f.DurationVar(&c.hold, "hold", 0, "hold the call so long after the answer")
 	f.DurationVar(&c.resume, "resume", 0, "end the hold so long after it began")
 	f.StringVar(&c.dtmf, "dtmf", "", "digits to send once the call is answered (RFC 4733)")
@@ -63,6 +64,9 @@ are due, however slow the answers are. --concurrent limits how many there are at
 func (c *callCommand) run(cmd *cobra.Command, args []string) error {
 	to, err := target(args[0])
 	if err != nil {
+		return err
+	}
+	if err = c.check(); err != nil {
 		return err
 	}
 	many := c.rate != 0 || c.calls != 0 || c.concurrent != 0
@@ -104,12 +108,39 @@ func (c *callCommand) run(cmd *cobra.Command, args []string) error {
 	})
 }
 
+// check finds flags that cannot be meant.
+func (c *callCommand) check() error {
+	switch one := c.hold != 0 || c.resume != 0 || c.dtmf != "" || c.refer != "" || c.record != ""; {
+	case one && c.rate != 0:
+		return usagef("leave out --rate", "--hold, --resume, --dtmf, --refer and --record are for one call")
+	case c.resume != 0 && c.hold == 0:
+		return usagef("try: --hold 1s --resume 2s", "--resume needs --hold")
+	case c.hold < 0 || c.resume < 0 || c.ring < 0:
+		return usagef("it is the time to wait, such as 2s", "--hold, --resume and --ring cannot be negative")
+	case strings.Trim(c.dtmf, "0123456789*#ABCDabcd") != "":
+		return usagef("digits are 0-9, *, # and A-D", "--dtmf %q has others", c.dtmf)
+	}
+	if c.refer != "" {
+		return checkURI("--refer", c.refer)
+	}
+	return nil
+}
+
+// checkURI wants a SIP URI without what would end it in a header.
+func checkURI(flag, text string) error {
+	if _, ok := sip.ParseURI([]byte(text)); !ok || strings.ContainsAny(text, "<>\r\n\" ,") || !strings.HasPrefix(text, "sip") {
+		return usagef("try: "+flag+" sip:carol@192.0.2.3", "%s %q is no SIP URI", flag, text)
+	}
+	return nil
+}
+
 // calling is one call on its way.
 type calling struct {
 	c     *callCommand
 	p     *phone
 	call  *ua.Call
 	begun int64
+	held  bool // the hold that was asked for has begun
 }
 
 func (k *calling) event(e ua.Event) {
@@ -117,8 +148,10 @@ func (k *calling) event(e ua.Event) {
 	switch e.Kind {
 	case ua.EventAnswered:
 		k.answered(e)
+	case ua.EventModified:
+		k.modified(e)
 	case ua.EventReferred:
-		k.p.remark(fmt.Sprintf("the transfer goes on: %d %s", e.Status, e.Text))
+		k.p.remark(fmt.Sprintf("the transfer goes on: %d %s", e.Status, sip.ReasonPhrase(e.Status)))
 	case ua.EventRefused:
 		k.p.remark(fmt.Sprintf("%s was refused: %d %s", e.Method, e.Status, e.Text))
 	case ua.EventEnded:
@@ -127,20 +160,28 @@ func (k *calling) event(e ua.Event) {
 	}
 }
 
+// at does something later, and says why it was not possible.
+func (k *calling) at(when int64, what string, f func() error) {
+	k.p.agent.At(when, func(int64) {
+		if err := f(); err != nil {
+			k.p.remark(fmt.Sprintf("%s: %v", what, err))
+		}
+	})
+}
+
+// modified ends the hold in time, which began when the other side agreed.
+func (k *calling) modified(e ua.Event) {
+	if local, _ := e.Call.Held(); k.c.hold > 0 && k.c.resume > 0 && local && !k.held {
+		k.held = true
+		k.at(e.At+int64(k.c.resume), "resume", e.Call.Resume)
+	}
+}
+
 // answered does what is planned for the call.
 func (k *calling) answered(e ua.Event) {
-	at := func(after time.Duration, what string, f func() error) {
-		k.p.agent.At(e.At+int64(after), func(int64) {
-			if err := f(); err != nil {
-				k.p.remark(fmt.Sprintf("%s: %v", what, err))
-			}
-		})
-	}
+	at := func(after time.Duration, what string, f func() error) { k.at(e.At+int64(after), what, f) }
 	if c := k.c; c.hold > 0 {
 		at(c.hold, "hold", e.Call.Hold)
-		if c.resume > 0 {
-			at(c.hold+c.resume, "resume", e.Call.Resume)
-		}
 	}
 	const soon = 200 * time.Millisecond // the other side's sound is there
 	if sound, ok := e.Call.Stream().(*ua.SoundStream); ok && k.c.dtmf != "" {
@@ -172,7 +213,10 @@ func (k *calling) ended(e ua.Event) {
 	if e.Cause != ua.CauseBye {
 		end = fmt.Sprintf("%s by %s", e.Cause, by)
 	}
-	if e.Status >= 300 {
+	switch {
+	case e.Err != nil: // nobody said so
+		end = e.Cause.String()
+	case e.Status >= 300:
 		end = fmt.Sprintf("%d %s", e.Status, e.Text)
 	}
 	if answered > 0 {
@@ -198,16 +242,19 @@ func (c *callCommand) load(cmd *cobra.Command, p *phone, opt ua.CallOptions) err
 		_ = p.close()
 		return usageError{err: err}
 	}
+	p.waits, p.stopping = true, l.Stop
 	err = p.play(cmd.Context(), func() error { l.Start(); return nil })
 	if err != nil {
 		return err
 	}
 	r := l.Report()
 	if c.format == "json" {
-		p.events.write(loadJSON(&r))
-		return p.events.err
+		if p.events.write(loadJSON(&r)); p.events.err != nil {
+			return p.events.err
+		}
+	} else {
+		fmt.Fprint(c.io.out, loadText(&r))
 	}
-	fmt.Fprint(c.io.out, loadText(&r))
 	if r.Succeeded != r.Started || r.Started == 0 {
 		return nothingError{fmt.Sprintf("%d of %d calls failed", r.Started-r.Succeeded, r.Started)}
 	}

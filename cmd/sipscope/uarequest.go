@@ -55,6 +55,9 @@ func (c *registerCommand) run(cmd *cobra.Command, args []string) error {
 	if c.from == "" {
 		c.from = aor
 	}
+	if c.expires < 1 {
+		return usagef("to end all bindings of the address: --remove", "--expires %d is no time", c.expires)
+	}
 	var p *phone
 	var begun int64
 	opt := c.options(aor)
@@ -103,6 +106,7 @@ func (c *registerCommand) event(p *phone, e *ua.Event, begun int64) {
 		if c.once {
 			p.finish(say, nil)
 		} else {
+			p.waits = true // Ctrl-C ends it well
 			p.remark(say)
 		}
 	case e.Kind == ua.EventUnregistered && failed:
@@ -260,7 +264,7 @@ func (g *pinging) event(e ua.Event) {
 		g.summed += took
 	}
 	if g.c.format == "none" && !g.c.quiet {
-		fmt.Fprintf(g.c.io.out, "%d: %s\n", g.back, answeredWith(&e, e.Request.Begun()))
+		fmt.Fprintf(g.c.io.out, "%d: %s\n", g.back, oneLine(answeredWith(&e, e.Request.Begun())))
 	}
 	if g.back < g.c.count {
 		return
@@ -311,6 +315,9 @@ func (c *subscribeCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if c.expires < 1 {
+		return usagef("to ask for the state once: --fetch", "--expires %d is no time", c.expires)
+	}
 	var p *phone
 	var begun int64
 	opt := ua.SubscribeOptions{To: to, Event: c.event, Accept: c.accept, Expires: c.expires}
@@ -322,8 +329,9 @@ func (c *subscribeCommand) run(cmd *cobra.Command, args []string) error {
 		p.tell(e)
 		switch e.Kind {
 		case ua.EventSubscribed:
-			ok = true
+			ok, p.waits = true, true // Ctrl-C ends it well
 		case ua.EventNotify:
+			ok = true // a fetch is told of nothing else
 			if c.format == "none" {
 				fmt.Fprintf(c.io.out, "%s\n%s\n", oneLine(e.State), indented(string(e.Body)))
 			}
