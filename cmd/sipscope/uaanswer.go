@@ -84,6 +84,7 @@ func (c *answerCommand) run(cmd *cobra.Command, _ []string) error {
 	var w *answering
 	p, err := c.phone(cmd.Context(), cmd, "ua answer", "", func(p *phone, cfg *ua.Config) {
 		w = &answering{c: c, p: p}
+		cfg.Recycle = c.media == "none" // nothing here keeps a call
 		cfg.Answer, cfg.Refer, cfg.Events, cfg.Limits.Calls = answer, c.refer, w.event, c.limit
 	})
 	if err != nil {
