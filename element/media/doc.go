@@ -1,7 +1,7 @@
-// Package media is the sound of a call: what an offer and its answer agree on (RFC 3264) and the RTP that follows (RFC
-// 3550), in G.711 with telephone-events (RFC 4733).
+// Package media is the sound of a call: the RTP that follows an offer and its answer (RFC 3550), in G.711 with
+// telephone-events (RFC 4733). The descriptions themselves are the user agent's.
 //
-//	Session     makes and reads descriptions: Offer, Answer, Accept
+//	Agreed      what an offer and its answer agree on
 //	Sound, Tone what is said: a WAV file, tones, silence
 //	Sender      sound → RTP packets, every 20 ms
 //	Receiver    RTP packets → sound, digits, loss and jitter

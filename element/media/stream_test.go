@@ -102,6 +102,8 @@ func agreed(local, remote string) Agreed {
 const aliceAt, bobAt = "127.0.1.10:4000", "127.0.2.10:6000"
 
 // TestStreams has two streams talk for a minute, with loss, and compares what each knows with what happened.
+func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	w := newWire()

@@ -27,10 +27,9 @@ func TestVirtual(t *testing.T) {
 	tap := &seen{}
 	network.Tap(tap)
 	type party struct {
-		session *media.Session
-		port    media.Port
-		stream  *media.Stream
-		heard   []byte
+		port   media.Port
+		stream *media.Stream
+		heard  []byte
 	}
 	parties := map[string]*party{}
 	for name, addr := range map[string]string{"alice": "127.0.1.10:5060", "bob": "127.0.2.10:5060"} {
@@ -40,19 +39,16 @@ func TestVirtual(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parties[name] = &party{port: port, session: media.NewSession(media.SessionConfig{Addr: port.Local(), SessionID: 1})}
+		parties[name] = &party{port: port}
 	}
 	alice, bob := parties["alice"], parties["bob"]
-	answer, _, err := bob.session.Answer(alice.session.Offer(sdp.SendRecv), sdp.SendRecv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := alice.session.Accept(answer); err != nil {
-		t.Fatal(err)
-	}
 	streams := media.NewStreams()
 	for i, p := range []*party{alice, bob} {
-		agreed, _ := p.session.Agreed()
+		local, remote := p.port.Local(), []*party{bob, alice}[i].port.Local()
+		agreed := media.Agreed{
+			Remote: remote, RemoteRTCP: netip.AddrPortFrom(remote.Addr(), remote.Port()+1), Local: local,
+			SendEvent: 101, GetEvent: 101, Direction: sdp.SendRecv,
+		}
 		p.stream = media.NewStream(start, media.StreamConfig{
 			Port: p.port, Agreed: agreed, Echo: p == bob, Rand: rand.New(rand.NewPCG(2, uint64(i))),
 			Digit: func(_ int64, d byte) { p.heard = append(p.heard, d) },

@@ -63,6 +63,8 @@ func (l *leg) acknowledged(m *sip.Message) {
 	if l.session.offered { // the 2xx made the offer
 		body := description(m)
 		if body == nil || l.session.answered(a.parseSDP(body)) != nil {
+			l.session.offered = false // what was agreed on before stays
+			c.reached = true
 			if c.state == StateAnswered {
 				c.bye(l, CauseMedia, `SIP;cause=488;text="No answer to the offer"`)
 			}
@@ -70,6 +72,7 @@ func (l *leg) acknowledged(m *sip.Message) {
 		}
 		c.agree(l)
 	}
+	c.reach(l)
 	if c.state != StateAnswered {
 		return
 	}

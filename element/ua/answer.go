@@ -21,6 +21,7 @@ type Answer struct {
 	RingCode   int           // 0: 180
 	EarlyMedia bool          // it has a session description
 	Reliable   bool          // it is sent reliably when the caller supports that (RFC 3262)
+	RingOnce   bool          // it is not sent again every minute, as RFC 3261 13.3.1.1 wants it
 
 	Delay  time.Duration // from the INVITE to the final response; negative: none is sent
 	Code   int           // 0: 200
@@ -120,12 +121,20 @@ func (a *Agent) admit(m *sip.Message) (rep compose.Reply, replaced *Call) {
 	case !a.acceptable(description(m)):
 		return notAcceptable(), nil
 	}
-	v, ok := m.Value(sip.HeaderReplaces)
-	if !ok {
-		return rep, nil
+	var value []byte
+	n := 0
+	for v := range m.Values(sip.HeaderReplaces) {
+		n, value = n+1, v
 	}
-	status, c := a.replaces(v)
-	return compose.Reply{Status: status}, c
+	switch n {
+	case 0:
+		return rep, nil
+	case 1:
+		status, c := a.replaces(value)
+		return compose.Reply{Status: status}, c
+	default: // RFC 3891 3
+		return compose.Reply{Status: 400, Reason: "More than one Replaces"}, nil
+	}
 }
 
 // notAcceptable refuses a description (RFC 3261 13.3.1.3, 20.43).
@@ -174,6 +183,7 @@ func (c *Call) pending() (*sip.Message, transport.Hop) {
 	if c.server == 0 {
 		return nil, transport.Hop{}
 	}
+	c.a.tick()
 	raw, from, ok := c.a.layer.Request(c.server)
 	if !ok || sip.Parse(raw, &c.a.scratch) != nil {
 		return nil, transport.Hop{}
@@ -188,6 +198,32 @@ func (c *Call) ring() {
 		code = 180
 	}
 	_ = c.Ring(code, c.script.EarlyMedia, c.script.Reliable) // ErrState: it was answered meanwhile
+}
+
+// rung is the provisional response that was sent last. Proxies give up a call that is silent for three minutes: it is
+// repeated every minute (RFC 3261 13.3.1.1), a reliable one every two and a half (RFC 3262 3).
+type rung struct {
+	code            int16 // 0: none
+	media, reliably bool
+}
+
+func (p *rung) every() int64 {
+	if p.reliably {
+		return int64(150 * time.Second)
+	}
+	return int64(time.Minute)
+}
+
+// ringAgain is the timer of the provisional response.
+func (c *Call) ringAgain() {
+	p := c.rung
+	if p.code == 0 {
+		c.ring()
+		return
+	}
+	if c.Ring(int(p.code), p.media, p.reliably) != nil && c.server != 0 { // the last one waits for its PRACK
+		c.a.alarms.set(&c.alarm, timerRing, c.a.now+p.every())
+	}
 }
 
 // Ring sends a provisional response to the call that came in: with a session description when media is set, reliably when
@@ -212,7 +248,7 @@ func (c *Call) provide(m *sip.Message, from transport.Hop, code int, media, reli
 		return fmt.Errorf("ring with %d before the PRACK of the last: %w", code, ErrState) // RFC 3262 3
 	}
 	rep := compose.Reply{Status: code, ToTag: c.localTag, RecordRoute: true, Headers: c.a.headers[:0]}
-	rep.Headers = append(rep.Headers, c.contact(from), compose.Header{ID: sip.HeaderAllow, Value: c.a.allow})
+	rep.Headers = append(rep.Headers, l.contact(from), compose.Header{ID: sip.HeaderAllow, Value: c.a.allow})
 	if media && (!l.session.done || !reliably) {
 		body, err := c.description(m, from, reliably)
 		if err != nil {
@@ -228,6 +264,10 @@ func (c *Call) provide(m *sip.Message, from transport.Hop, code int, media, reli
 	}
 	c.a.headers = rep.Headers
 	c.a.send(c.server, m, &received{Msg: m, Hop: from}, &rep)
+	c.rung = rung{int16(code), media, reliably} //nolint:gosec // G115: up to 199.
+	if !c.script.RingOnce {
+		c.a.alarms.set(&c.alarm, timerRing, c.a.now+c.rung.every())
+	}
 	if reliably {
 		l.rel.sent(c.a, c, m.CSeq)
 	}
@@ -246,9 +286,9 @@ func (a *Agent) reliably(invite *sip.Message, wish bool) bool {
 }
 
 // contact is the Contact of a response.
-func (c *Call) contact(from transport.Hop) compose.Header {
-	a := c.a
-	return compose.Header{ID: sip.HeaderContact, Value: a.contactFor(from.Proto, a.localOf(from), c.leg.dlg.Secure)}
+func (l *leg) contact(from transport.Hop) compose.Header {
+	a := l.a
+	return compose.Header{ID: sip.HeaderContact, Value: a.contactFor(from.Proto, a.localOf(from), l.dlg.Secure)}
 }
 
 // description is the session description of a response: the answer to the INVITE's offer, or an offer when it has none.
@@ -294,10 +334,27 @@ func (c *Call) openSession(l *leg, hop transport.Hop) error {
 	return nil
 }
 
-// agree tells the stream what is agreed on.
+// agree tells the stream what is agreed on. Whoever is called over UDP says nothing before an ACK or a PRACK has shown
+// that the caller is where it says: else one datagram with a false source and somebody's address in its description has
+// the agent flood them (RFC 5245 18.5.1, the voice hammer).
 func (c *Call) agree(l *leg) {
-	if c.stream != nil && (c.leg == nil || c.leg == l) {
-		c.stream.Agree(c.a.now, l.session.agreed)
+	if c.stream == nil || c.leg != nil && c.leg != l {
+		return
+	}
+	g := l.session.agreed
+	if c.incoming && !c.reached && !l.hop.Proto.Reliable() {
+		g.Send = false
+	}
+	c.stream.Agree(c.a.now, g)
+}
+
+// reach notes that the caller gets what is sent to it.
+func (c *Call) reach(l *leg) {
+	if c.reached {
+		return
+	}
+	if c.reached = true; l.session.done {
+		c.agree(l)
 	}
 }
 
@@ -333,7 +390,7 @@ func (c *Call) Answer() error {
 	if c.script.Code > 200 && c.script.Code < 300 {
 		rep.Status = c.script.Code
 	}
-	rep.Headers = append(rep.Headers, c.contact(from), compose.Header{ID: sip.HeaderAllow, Value: a.allow},
+	rep.Headers = append(rep.Headers, l.contact(from), compose.Header{ID: sip.HeaderAllow, Value: a.allow},
 		compose.Header{ID: sip.HeaderSupported, Value: a.supported})
 	rep.Headers = l.sessionReply(rep.Headers, m)
 	rep.Headers = append(rep.Headers, c.script.Headers...)

@@ -60,7 +60,7 @@ type CallOptions struct {
 
 // Timers of a call.
 const (
-	timerRing    = iota // client: give up; server: ring
+	timerRing    = iota // client: give up; server: ring, and again
 	timerAnswer         // server: give the final answer
 	timerTalk           // hang up
 	timerOK             // send the 2xx again
@@ -87,16 +87,20 @@ type Call struct {
 	incoming  bool
 	cancelled bool
 	hangup    bool // hang up as soon as the ACK has come
+	stranger  bool // somebody else chose whom to call: a 3xx or a REFER
+	reached   bool // the caller gets what is sent to it: an ACK or a PRACK came
 	callID    string
 	localTag  string
 	from, to  string
 	minSE     int64 // asked for by a 422
+	intervals int   // how many 422 were followed
 	targets   []target
 	tried     int
 
 	server     txn.ID // server: the INVITE transaction; 0: none, or it has its final response
 	serverData uint64
 	script     Answer
+	rung       rung
 	shared     bool // something else may point to it
 	replaced   *Call
 	refer      *Watcher // the one that a REFER made it for hears how it goes
@@ -106,6 +110,7 @@ type Call struct {
 	answeredT int64 // ns, 2xx; 0: none
 	confirmT  int64
 	endedT    int64
+	err       error // why there was no answer at all
 	cause     Cause
 	status    int
 	remote    bool
@@ -202,7 +207,7 @@ func (c *Call) fired(kind int, now int64) {
 	switch kind {
 	case timerRing:
 		if c.incoming {
-			c.ring()
+			c.ringAgain()
 		} else {
 			c.giveUp()
 		}
@@ -210,16 +215,26 @@ func (c *Call) fired(kind int, now int64) {
 		c.answerNow()
 	case timerTalk:
 		_ = c.Hangup() // a call that is over already needs none
-	case timerOK:
-		c.leg.resendOK(now)
-	case timerPrack:
-		c.leg.resendReliable(now)
-	case timerSession:
-		c.leg.sessionDue()
-	case timerGlare:
-		c.leg.retryChange()
 	case timerWait:
 		_ = c.refuse(480, "", nil, 0, nil) // ErrState: the transaction is gone
+	default:
+		if c.leg != nil {
+			c.leg.fired(kind, now)
+		}
+	}
+}
+
+// fired is a timer of the call's dialog.
+func (l *leg) fired(kind int, now int64) {
+	switch kind {
+	case timerOK:
+		l.resendOK(now)
+	case timerPrack:
+		l.resendReliable(now)
+	case timerSession:
+		l.sessionDue()
+	case timerGlare:
+		l.retryChange()
 	}
 }
 
@@ -254,10 +269,19 @@ func (c *Call) bye(l *leg, cause Cause, reason string) {
 func (c *Call) sendBye(l *leg, reason string) {
 	x := l.request(l, "BYE")
 	l.byeX = x
+	x.back = c.incoming && !c.reached // who never sent an ACK may have named somebody else in its Contact
 	if reason != "" {
 		x.req.Headers = append(x.req.Headers, compose.Header{ID: sip.HeaderReason, Value: reason})
 	}
 	x.start()
+}
+
+// phrase is what a response says beside its status; "" for a request, and for none.
+func phrase(m *sip.Message) string {
+	if m == nil || m.Request {
+		return ""
+	}
+	return string(m.Reason.Of(m.Raw))
 }
 
 // end is the one place where a call ends. msg is the message that did it, nil for none.
@@ -268,6 +292,7 @@ func (c *Call) end(cause Cause, status int, remote bool, msg *sip.Message) {
 	a := c.a
 	c.state, c.cause, c.status, c.remote, c.endedT = StateEnded, cause, status, remote, a.now
 	a.alarms.drop(&c.alarm)
+	c.lateness()
 	if c.x != nil {
 		c.x.finish()
 		c.x = nil
@@ -286,7 +311,7 @@ func (c *Call) end(cause Cause, status int, remote bool, msg *sip.Message) {
 	}
 	a.calls.remove(c)
 	a.stats.Ended[cause]++
-	a.emit(&Event{Kind: EventEnded, Call: c, Cause: cause, Status: status, Remote: remote, Msg: msg})
+	a.emit(&Event{Kind: EventEnded, Call: c, Cause: cause, Status: status, Text: phrase(msg), Remote: remote, Err: c.err, Msg: msg})
 	if a.cfg.Recycle && !c.shared && len(a.oldCalls) < spareExchanges {
 		a.oldCalls = append(a.oldCalls, c)
 	}
@@ -313,7 +338,7 @@ func (l *leg) leave() {
 	}
 }
 
-// drop forgets one early dialog.
+// drop forgets one early dialog. When it was the one that counts, another takes its place.
 func (c *Call) drop(l *leg) {
 	for i, other := range c.legs {
 		if other == l {
@@ -323,6 +348,12 @@ func (c *Call) drop(l *leg) {
 	}
 	if c.leg == l {
 		c.leg = nil
+		for _, kind := range [...]int{timerOK, timerPrack, timerSession, timerGlare} {
+			c.a.alarms.set(&c.alarm, kind, 0)
+		}
+		if len(c.legs) > 0 {
+			c.leg = c.legs[0]
+		}
 	}
 	l.leave()
 }
@@ -343,7 +374,8 @@ func (l *leg) byeDone(x *exchange) {
 	l.byeX = nil
 	c := l.call
 	switch {
-	case c == nil:
+	case c == nil: // of a fork that was late
+		l.leave()
 	case c.leg == l || (c.state == StateEnding && len(c.legs) == 1):
 		c.end(c.cause, c.status, c.remote, nil)
 	default:

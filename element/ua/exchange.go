@@ -31,6 +31,9 @@ type exchange struct {
 	leg     *leg            // the dialog that it is sent in; nil: none
 	req     compose.Request // Headers without Contact, credentials and those of the configuration
 	next    string          // URI whose host is the next hop
+	named   bool            // this side chose the next hop: see wallet
+	sips    bool            // goes by TLS or not at all
+	back    bool            // goes to where the dialog's messages came from
 	contact bool            // has a Contact
 
 	hops   []transport.Hop
@@ -43,7 +46,8 @@ type exchange struct {
 	body   []byte // what req.Body may point to
 	late   *Call  // makes its offer once the next hop is known
 	creds  []compose.Header
-	tries  int // challenges answered
+	fresh  bool // creds answer a challenge, and are for the next transaction
+	tries  int  // challenges answered
 	done   bool
 }
 
@@ -52,6 +56,7 @@ type slot struct {
 	x    *exchange
 	call *Call
 	gen  uint32
+	late late
 }
 
 // bind gives the data for a transaction of x or call.
@@ -78,7 +83,7 @@ func (a *Agent) bound(data uint64) *slot {
 
 func (a *Agent) unbind(data uint64) {
 	if s := a.bound(data); s != nil {
-		s.x, s.call = nil, nil
+		s.x, s.call, s.late = nil, nil, 0
 		s.gen++
 		a.free = append(a.free, uint32(data)-1) //nolint:gosec // G115: the low half is the index.
 	}
@@ -86,6 +91,7 @@ func (a *Agent) unbind(data uint64) {
 
 // exchange makes a request that is to be completed and given to start.
 func (a *Agent) exchange(o owner, l *leg) *exchange {
+	a.tick()
 	a.serial++
 	if n := len(a.spare); n > 0 {
 		x := a.spare[n-1]
@@ -128,12 +134,15 @@ func (x *exchange) detach() {
 // outside completes a request outside of dialogs (RFC 3261 8.1.1): to is the Request-URI, route the preloaded route set.
 func (x *exchange) outside(method, to string, route []string) {
 	x.req.Method, x.req.URI, x.req.Route = method, to, route
-	x.next = to
+	x.next, x.named, x.sips = to, true, isSips(to)
 	if len(route) == 0 {
 		return
 	}
 	first := routeURI(route[0])
 	x.next = first
+	if x.sips {
+		x.next = sipsURI(first)
+	}
 	if !looseRoute(first) { // RFC 3261 12.2.1.1: a strict router wants to find itself in the Request-URI
 		x.req.Route = append(slices.Clone(route[1:]), "<"+to+">")
 		x.req.URI = first
@@ -150,9 +159,6 @@ func (x *exchange) start() {
 		x.failSoon(ErrLimit)
 		return
 	}
-	if a.creds != nil {
-		x.creds = a.creds.Preempt(x.req.Method, x.req.URI, x.req.Body)
-	}
 	x.resolve()
 }
 
@@ -160,7 +166,7 @@ func (x *exchange) start() {
 func (x *exchange) resolve() {
 	a := x.a
 	x.hops, x.hop = x.hops[:0], 0
-	if x.leg != nil && x.leg.flow() {
+	if x.leg != nil && (x.back || x.leg.flow()) {
 		x.hops = append(x.hops, x.leg.hop)
 		x.transmit()
 		return
@@ -179,7 +185,7 @@ func (x *exchange) resolve() {
 	serial, inCall := x.serial, true
 	a.cfg.Resolver.Resolve([]byte(x.next), func(hops []transport.Hop, err error) {
 		switch {
-		case x.done || x.serial != serial:
+		case x.done || x.serial != serial || x.cancelled():
 		case err == nil && len(hops) > 0:
 			x.hops = append(x.hops, hops...)
 			x.fallback()
@@ -200,11 +206,17 @@ func noHop(uri string, err error) error {
 	return fmt.Errorf("%w for %q: %w", ErrNoHop, uri, err)
 }
 
-// fallback adds the connection that the dialog's messages came on, for a peer whose Contact cannot be reached.
+// fallback adds the connection that the dialog's messages came on, for a peer whose Contact cannot be reached; and takes
+// it at once where it leads to the same place.
 func (x *exchange) fallback() {
-	if l := x.leg; l != nil && l.hop.Proto.Reliable() && l.hop.Conn != 0 {
-		x.hops = append(x.hops, l.hop)
+	l := x.leg
+	if l == nil || !l.hop.Proto.Reliable() || l.hop.Conn == 0 {
+		return
 	}
+	for i := range x.hops {
+		x.hops[i] = l.open(x.hops[i])
+	}
+	x.hops = append(x.hops, l.hop)
 }
 
 // transmit sends x to the current hop in a new transaction, and to further ones where that is not possible.
@@ -213,6 +225,9 @@ func (x *exchange) transmit() {
 	err := ErrNoHop
 	x.detach()
 	for ; x.hop < len(x.hops); x.hop++ {
+		if err = x.allow(x.hops[x.hop]); err != nil {
+			continue
+		}
 		if err = x.write(x.hops[x.hop]); err != nil {
 			continue
 		}
@@ -239,6 +254,7 @@ func (x *exchange) write(hop transport.Hop) error {
 			return err
 		}
 	}
+	x.authorize(hop)
 	req := &x.req
 	own := len(req.Headers)
 	if x.contact {
@@ -254,6 +270,19 @@ func (x *exchange) write(hop transport.Hop) error {
 	x.raw, err = req.Append(x.raw[:0])
 	req.Headers = req.Headers[:own]
 	return err
+}
+
+// authorize gives x the credentials for a hop: those that answer its challenge, else those that need not be asked for.
+// They are made last: auth-int is about the body.
+func (x *exchange) authorize(hop transport.Hop) {
+	if x.fresh {
+		x.fresh = false
+		return
+	}
+	x.creds = nil
+	if client := x.a.wallet.client(hop, x.named); client != nil {
+		x.creds = client.Preempt(x.req.Method, x.req.URI, x.req.Body)
+	}
 }
 
 // secure reports whether the Contact must be a sips URI (RFC 3261 8.1.1.8, 12.1.1).
@@ -294,16 +323,20 @@ func (x *exchange) again() {
 
 // challenge answers a 401 or 407 (RFC 3261 22.2, 22.3). It reports false when that is not possible.
 func (x *exchange) challenge(m *sip.Message) bool {
-	if x.tries >= maxChallenges || x.a.creds == nil {
+	if x.tries >= maxChallenges || x.hop >= len(x.hops) {
 		return false
 	}
-	headers, err := x.a.creds.Answer(m, x.req.Method, x.req.URI, x.req.Body)
+	client := x.a.wallet.client(x.hops[x.hop], x.named)
+	if client == nil {
+		return false
+	}
+	headers, err := client.Answer(m, x.req.Method, x.req.URI, x.req.Body)
 	if err != nil || len(headers) == 0 {
 		return false
 	}
 	x.tries++
 	x.a.stats.Challenged++
-	x.creds = headers
+	x.creds, x.fresh = headers, true
 	x.again()
 	return true
 }
@@ -322,7 +355,9 @@ func (x *exchange) failover() bool {
 func (a *Agent) Response(id txn.ID, data uint64, r *transport.Received) {
 	s := a.bound(data)
 	if id == 0 || s == nil || s.x == nil {
-		a.stray(r)
+		if id == 0 || s == nil || !a.lateFork(s, r) {
+			a.stray(r)
+		}
 		return
 	}
 	x, m := s.x, r.Msg
@@ -330,13 +365,31 @@ func (a *Agent) Response(id txn.ID, data uint64, r *transport.Received) {
 		a.stray(r)
 		return
 	}
+	x.info(m)
 	switch {
+	case x.cancelled(): // whatever it is, no further request is sent
 	case (m.Status == 401 || m.Status == 407) && x.challenge(m):
 		return
 	case m.Status == 503 && x.failover():
 		return
 	}
 	x.owner.answered(x, r)
+}
+
+// info takes from the answer to a request with credentials the nonce of the next one (RFC 7616 3.5).
+func (x *exchange) info(m *sip.Message) {
+	if len(x.creds) == 0 || m.Status < 200 || x.hop >= len(x.hops) {
+		return
+	}
+	if client := x.a.wallet.client(x.hops[x.hop], false); client != nil {
+		_ = client.Info(m, x.req.URI) // a server that does not prove itself has its nextnonce ignored
+	}
+}
+
+// cancelled reports whether x is the INVITE of a call that was given up.
+func (x *exchange) cancelled() bool {
+	c, ok := x.owner.(*Call)
+	return ok && c.cancelled
 }
 
 // Failed is a transaction user's: see txn.User.

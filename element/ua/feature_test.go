@@ -316,6 +316,9 @@ func TestNotifyFirst(t *testing.T) {
 	if n := g.alice.Stats().Subscriptions; n != 2 {
 		t.Errorf("%d subscriptions, want one for each fork; events %q", n, g.events)
 	}
+	if want := []string{"a notify", "a subscribed 200", "a notify"}; !slices.Equal(g.events, want) {
+		t.Errorf("events %q, want %q", g.events, want)
+	}
 	g.do(g.alice.Close)
 	g.drain()
 	g.clean2(g.alice)

@@ -18,6 +18,7 @@ type hostile struct {
 	agent  *Agent
 	status []uint16
 	sent   []string
+	hops   []transport.Hop // where each of sent went
 	msg    sip.Message
 	back   sip.Message
 }
@@ -28,8 +29,8 @@ func (l *hostile) SentBy(transport.Hop) (netip.AddrPort, error) {
 	return netip.MustParseAddrPort("192.0.2.10:5060"), nil
 }
 
-func (l *hostile) Send(_ transport.Hop, raw []byte, _ uint64) {
-	l.sent = append(l.sent, string(raw))
+func (l *hostile) Send(hop transport.Hop, raw []byte, _ uint64) {
+	l.sent, l.hops = append(l.sent, string(raw)), append(l.hops, hop)
 	if sip.Parse(raw, &l.back) == nil && !l.back.Request {
 		l.status = append(l.status, l.back.Status)
 	}

@@ -24,6 +24,11 @@ type target struct {
 
 // Call makes a call. What becomes of it, failures included, is told by events, never before Call returns.
 func (a *Agent) Call(opt CallOptions) (*Call, error) {
+	return a.call(opt, false)
+}
+
+// call makes a call; stranger says that somebody else chose whom to call.
+func (a *Agent) call(opt CallOptions, stranger bool) (*Call, error) {
 	switch {
 	case a.closing:
 		return nil, ErrClosed
@@ -34,10 +39,10 @@ func (a *Agent) Call(opt CallOptions) (*Call, error) {
 	if _, ok := sip.ParseURI([]byte(opt.To)); !ok {
 		return nil, fmt.Errorf("call %q: %w: no URI", opt.To, ErrAddress)
 	}
-	a.now = max(a.now, a.link.Now())
+	a.tick()
 	c := a.newCall()
 	a.stats.CallsOut++
-	c.opt = opt
+	c.opt, c.stranger = opt, stranger
 	c.callID, c.localTag = compose.CallID(a.rng, a.host), compose.Tag(a.rng)
 	c.from = opt.From
 	if c.from == "" {
@@ -71,6 +76,7 @@ func (c *Call) invite(uri string, cseq uint32) {
 		route = a.cfg.Route
 	}
 	x.outside("INVITE", uri, route)
+	x.named = !c.stranger || len(route) > 0
 	x.req.From, x.req.To = c.from+";tag="+c.localTag, c.to
 	x.req.CallID, x.req.CSeq = c.callID, cseq
 	x.contact = true
@@ -283,10 +289,14 @@ func (c *Call) refused(x *exchange, m *sip.Message) {
 	}
 }
 
+// intervalTries is how many 422 of one INVITE are followed: as many proxies on the way may each want a longer interval, and
+// one that always does must not make a loop.
+const intervalTries = 5
+
 // longer asks again with the session interval that a 422 wants (RFC 4028 7.4).
 func (c *Call) longer(x *exchange, m *sip.Message) bool {
 	v, ok := m.Value(sip.HeaderMinSE)
-	if !ok {
+	if !ok || c.intervals >= intervalTries {
 		return false
 	}
 	se := sip.ParseSessionExpires(v).Seconds
@@ -294,6 +304,7 @@ func (c *Call) longer(x *exchange, m *sip.Message) bool {
 		return false
 	}
 	c.minSE = se
+	c.intervals++
 	c.reinvite(x, x.req.URI)
 	return true
 }
@@ -315,12 +326,12 @@ func (c *Call) redirect(x *exchange, m *sip.Message) bool {
 		return false
 	}
 	for addr := range m.Addresses(sip.HeaderContact) {
-		uri := string(addr.URI.Of(m.Raw))
+		uri := plainTarget(string(addr.URI.Of(m.Raw)))
 		if len(c.targets)+c.tried >= c.opt.Redirects || len(uri) == 0 {
 			break
 		}
-		if _, ok := sip.ParseURI([]byte(uri)); !ok || uri == x.req.URI {
-			continue // RFC 3261 8.1.3.4: no loop to where it came from
+		if _, ok := sip.ParseURI([]byte(uri)); !ok || uri == x.req.URI || isSips(c.opt.To) && !isSips(uri) {
+			continue // RFC 3261 8.1.3.4: no loop to where it came from, and no way out of sips
 		}
 		q := sip.ContactQ(addr.Params.Of(m.Raw))
 		if q < 0 {
@@ -340,6 +351,7 @@ func (c *Call) nextTarget(x *exchange) bool {
 	next := c.targets[0]
 	c.targets = c.targets[1:]
 	c.tried++
+	c.stranger = true
 	c.a.emit(&Event{Kind: EventRedirected, Call: c, Text: next.uri, Remote: true})
 	if c.state != StateEnded && !c.cancelled { // the listener may have given up
 		c.reinvite(x, next.uri)
@@ -355,7 +367,12 @@ func (c *Call) failed(x *exchange, err error) {
 	switch {
 	case c.cancelled:
 		c.end(CauseCancelled, 0, false, nil)
+		return
 	case c.nextTarget(x):
+		return
+	}
+	c.err = err
+	switch {
 	case errors.Is(err, txn.ErrTimeout):
 		c.end(CauseTimeout, 408, true, nil)
 	case errors.Is(err, ErrLimit) || errors.Is(err, txn.ErrLimit):

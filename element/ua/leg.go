@@ -125,7 +125,9 @@ func (a *Agent) findTags(callID, localTag, remoteTag []byte) *leg {
 }
 
 // used reports whether anything uses the dialog.
-func (l *leg) used() bool { return l.call != nil || len(l.subs) > 0 || len(l.watchers) > 0 }
+func (l *leg) used() bool {
+	return l.call != nil || l.byeX != nil || len(l.subs) > 0 || len(l.watchers) > 0
+}
 
 // release forgets the dialog when nothing uses it.
 func (l *leg) release() {
@@ -135,10 +137,44 @@ func (l *leg) release() {
 	}
 }
 
-// flow reports whether requests go by the connection that the peer made, which a WebSocket client cannot be reached
-// without (RFC 7118 5).
+// flow reports whether requests go by the connection that the dialog's messages came on. A WebSocket client cannot be
+// reached without it (RFC 7118 5), and a client itself sends all by it: what a server writes into its Record-Route may
+// have neither the port nor the security of the connection (RFC 7118 has 80 for no port, Kamailio means 5060; a
+// wss connection is "transport=ws" to both).
 func (l *leg) flow() bool {
-	return l.hop.Conn != 0 && (l.hop.Proto == transport.WS || l.hop.Proto == transport.WSS) && len(l.dlg.Route) == 0
+	if l.hop.Conn == 0 || (l.hop.Proto != transport.WS && l.hop.Proto != transport.WSS) {
+		return false
+	}
+	if len(l.dlg.Route) == 0 {
+		return true
+	}
+	u, ok := sip.ParseURI([]byte(l.dlg.Next()))
+	if !ok {
+		return false
+	}
+	value, _ := sip.Param(u.Params, "transport")
+	return asciiFold(value, "ws") || asciiFold(value, "wss")
+}
+
+// open gives the connection that the dialog's messages came on in the place of a hop to the very same address and port.
+// Who is at the other end was found out when it was opened: a Record-Route with an address must not ask for a
+// certificate that names that address too.
+func (l *leg) open(hop transport.Hop) transport.Hop {
+	if l.hop.Conn != 0 && hop.Conn == 0 && hop.Proto == l.hop.Proto && hop.Remote == l.hop.Remote {
+		return l.hop
+	}
+	return hop
+}
+
+// sips reports whether all that is sent in the dialog goes by TLS: this side called a sips URI (RFC 3261 12.1.2).
+func (l *leg) sips() bool { return l.dlg.Secure && l.dlg.Caller }
+
+// next is the URI whose host is the next hop. Not every proxy writes sips into its Record-Route.
+func (l *leg) next() string {
+	if l.sips() {
+		return sipsURI(l.dlg.Next())
+	}
+	return l.dlg.Next()
 }
 
 // request makes an exchange in the dialog (RFC 3261 12.2.1.1).
@@ -153,7 +189,7 @@ func (l *leg) request(o owner, method string) *exchange {
 	headers := x.req.Headers
 	x.req = l.dlg.Request(method, l.a.rng)
 	x.req.Headers = append(headers, x.req.Headers...)
-	x.next = l.dlg.Next()
+	x.next, x.sips = l.next(), l.sips()
 	return x
 }
 
@@ -166,16 +202,16 @@ func (l *leg) sendAck(cseq uint32, creds []compose.Header, body []byte) {
 	}
 	req.Headers = append(req.Headers, creds...) // those of the INVITE (RFC 3261 22.1)
 	l.acked, l.ackOf, l.ack = true, cseq, l.ack[:0]
-	next := l.dlg.Next()
+	next := l.next()
 	switch hop, ok := l.a.directHop(next); {
 	case l.flow():
 		l.writeAck(&req, l.hop)
 	case ok:
-		l.writeAck(&req, hop)
+		l.writeAck(&req, l.open(hop))
 	case l.a.cfg.Resolver != nil:
 		l.a.cfg.Resolver.Resolve([]byte(next), func(hops []transport.Hop, err error) {
 			if err == nil && len(hops) > 0 && l.ackOf == cseq {
-				l.writeAck(&req, hops[0])
+				l.writeAck(&req, l.open(hops[0]))
 			} else if l.hop.Proto.Reliable() {
 				l.writeAck(&req, l.hop)
 			}
@@ -187,7 +223,7 @@ func (l *leg) sendAck(cseq uint32, creds []compose.Header, body []byte) {
 
 func (l *leg) writeAck(req *compose.Request, hop transport.Hop) {
 	addr, err := l.a.link.SentBy(hop)
-	if err != nil {
+	if err != nil || !single(hop.Remote.Addr()) || l.sips() && !hop.Proto.Secure() {
 		return // the peer sends its 2xx again, and the next ACK may find a way
 	}
 	req.Via = compose.Via{

@@ -21,6 +21,7 @@ type change struct {
 	refresh bool // for the session timer only
 	before  session
 	tries   int
+	rseq    int64 // of the reliable provisional response that came last; 0: none
 }
 
 // glareTries is how often a change is tried again after a 491.
@@ -100,6 +101,7 @@ func (g *change) answered(x *exchange, r *received) {
 	c := l.call
 	switch {
 	case m.Status < 200:
+		g.provisional(m)
 	case m.Status < 300:
 		g.success(x, m)
 	case m.Status == 491 && g.tries < glareTries && c != nil:
@@ -116,13 +118,31 @@ func (g *change) answered(x *exchange, r *received) {
 	}
 }
 
+// provisional acknowledges a reliable provisional response to a re-INVITE (RFC 3262 4), which may have the answer.
+func (g *change) provisional(m *sip.Message) {
+	l := g.l
+	rseq := l.a.rseqOf(m)
+	if g.method != "INVITE" || rseq <= 0 || g.rseq != 0 && rseq != g.rseq+1 {
+		return
+	}
+	g.rseq = rseq
+	if body := description(m); body != nil && l.session.offered && l.session.answered(l.a.parseSDP(body)) == nil && l.call != nil {
+		l.call.agree(l)
+	}
+	l.prack(m, rseq, nil)
+}
+
 // undo ends the request and restores what was agreed before.
 func (g *change) undo(x *exchange) {
 	version := g.l.session.version
 	want := g.l.session.want
 	g.l.session = g.before
 	g.l.session.version = version
-	g.before.want = want // for another try
+	g.before.want = want                                    // for another try
+	if g.rseq != 0 && g.l.call != nil && g.l.session.done { // a provisional response had changed it
+		g.l.call.agree(g.l)
+	}
+	g.rseq = 0
 	x.finish()
 	g.x, g.l.change = nil, nil
 }
@@ -192,7 +212,7 @@ func (g *change) lost(status int, m *sip.Message) {
 	if l.gone(status, m) {
 		return
 	}
-	l.a.emit(&Event{Kind: EventRefused, Call: c, Method: g.method, Status: status, Remote: true, Msg: m})
+	l.a.emit(&Event{Kind: EventRefused, Call: c, Method: g.method, Status: status, Text: phrase(m), Remote: true, Msg: m})
 }
 
 // gone ends the call when a response within the dialog says that the other side does not know it, or does not answer
@@ -226,7 +246,7 @@ func (g *change) failed(x *exchange, err error) {
 func (l *leg) reinvited(id txn.ID, r *received) {
 	a, m, c := l.a, r.Msg, l.call
 	switch {
-	case c == nil || c.state >= StateEnding:
+	case c == nil || c.state >= StateEnding || l.byeX != nil:
 		a.answer(id, r, 481)
 	case c.server != 0 || l.ok.waits || l.dlg.State == dialog.Early:
 		a.retryLater(id, r, 500, int(a.rng.Uint32N(11))) // an INVITE before this one is not finished
@@ -243,7 +263,7 @@ func (l *leg) updated(id txn.ID, r *received) {
 	a, m, c := l.a, r.Msg, l.call
 	offer := description(m)
 	switch {
-	case c == nil || c.state >= StateEnding:
+	case c == nil || c.state >= StateEnding || l.byeX != nil:
 		a.answer(id, r, 481)
 	case offer != nil && (l.session.offered || l.change != nil && l.change.x != nil):
 		a.answer(id, r, 491)
@@ -294,7 +314,7 @@ func (l *leg) renegotiate(id txn.ID, r *received) {
 	}
 	l.dlg.Refresh(m)
 	l.learn(m)
-	rep.Headers = append(rep.Headers, c.contact(r.Hop), compose.Header{ID: sip.HeaderAllow, Value: a.allow},
+	rep.Headers = append(rep.Headers, l.contact(r.Hop), compose.Header{ID: sip.HeaderAllow, Value: a.allow},
 		compose.Header{ID: sip.HeaderSupported, Value: a.supported})
 	rep.Headers = l.sessionReply(rep.Headers, m)
 	a.headers = rep.Headers

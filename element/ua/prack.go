@@ -66,6 +66,7 @@ func (l *leg) pracked(id txn.ID, r *received) {
 	}
 	p.waits, p.raw = false, nil
 	l.a.alarms.set(&c.alarm, timerPrack, 0)
+	c.reach(l)
 	l.prackBody(id, r)
 	if p.then {
 		p.then = false
@@ -101,13 +102,7 @@ func (l *leg) prackBody(id txn.ID, r *received) {
 // earlyResponse takes in a provisional response of the dialog: its description, and a PRACK when it asks for one. It
 // reports false for a reliable one that came before or comes too early (RFC 3262 4).
 func (l *leg) earlyResponse(m *sip.Message) bool {
-	a := l.a
-	rseq := int64(-1)
-	if a.cfg.Reliable != Off && m.HasOption(sip.HeaderRequire, "100rel") {
-		if v, ok := m.Value(sip.HeaderRSeq); ok {
-			rseq = sip.ParseRSeq(v)
-		}
-	}
+	rseq := l.a.rseqOf(m)
 	if rseq > 0 {
 		if l.rel.in != 0 && rseq != l.rel.in+1 {
 			return false
@@ -119,6 +114,18 @@ func (l *leg) earlyResponse(m *sip.Message) bool {
 		l.prack(m, rseq, answer)
 	}
 	return true
+}
+
+// rseqOf is the RSeq of a reliable provisional response; -1 for another one.
+func (a *Agent) rseqOf(m *sip.Message) int64 {
+	if a.cfg.Reliable == Off || m.Status <= 100 || !m.HasOption(sip.HeaderRequire, "100rel") {
+		return -1
+	}
+	v, ok := m.Value(sip.HeaderRSeq)
+	if !ok {
+		return -1
+	}
+	return sip.ParseRSeq(v)
 }
 
 // earlyDescription reads the description of a provisional response, and gives the answer when it is an offer.

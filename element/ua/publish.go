@@ -52,7 +52,7 @@ func (a *Agent) Publish(opt PublishOptions) (*Publication, error) {
 	if _, ok := sip.ParseURI([]byte(opt.To)); !ok || opt.Event == "" {
 		return nil, fmt.Errorf("publish %q of %q: %w: no URI, or no event package", opt.Event, opt.To, ErrAddress)
 	}
-	a.now = max(a.now, a.link.Now())
+	a.tick()
 	p := &Publication{a: a, opt: opt, expires: orInt(opt.Expires, 3600), changed: true}
 	p.alarm.own = p
 	a.standing.add(p)

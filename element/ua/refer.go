@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"sipscope/decode/sip"
@@ -28,7 +29,11 @@ func (c *Call) Refer(to string, with *Call) (*Subscription, error) {
 		if !ok {
 			return nil, fmt.Errorf("REFER to replace a call without a dialog: %w", ErrState)
 		}
-		value = "<" + to + "?Replaces=" + url.QueryEscape(callID+";to-tag="+remote+";from-tag="+local) + ">"
+		mark := "?"
+		if strings.Contains(to, "?") {
+			mark = "&"
+		}
+		value = "<" + to + mark + "Replaces=" + url.QueryEscape(callID+";to-tag="+remote+";from-tag="+local) + ">"
 	}
 	x := l.request(nil, "REFER")
 	s := &Subscription{
@@ -59,7 +64,9 @@ func (f referral) answered(x *exchange, r *received) {
 	s.x = nil
 	switch v, _ := m.Value(sip.HeaderReferSub); {
 	case m.Status >= 300:
-		s.a.emit(&Event{Kind: EventRefused, Call: s.call, Method: "REFER", Status: int(m.Status), Msg: m, Remote: true})
+		s.a.emit(&Event{
+			Kind: EventRefused, Call: s.call, Method: "REFER", Status: int(m.Status), Text: phrase(m), Msg: m, Remote: true,
+		})
 		s.end("refused", int(m.Status), m, nil)
 	case asciiFold(v, "false"): // RFC 4488: no subscription
 		s.end("norefersub", int(m.Status), m, nil)
@@ -77,7 +84,7 @@ func (f referral) failed(x *exchange, err error) {
 // referred is a REFER (RFC 3515 2.4.2).
 func (a *Agent) referred(id txn.ID, r *received, l *leg) {
 	m := r.Msg
-	target, replaces, rep := a.admitRefer(m)
+	target, replaces, rep := a.admitRefer(m, l)
 	if rep.Status != 0 {
 		a.stats.Refused++
 		a.reply(id, r, &rep)
@@ -90,8 +97,12 @@ func (a *Agent) referred(id txn.ID, r *received, l *leg) {
 	a.emit(&Event{Kind: EventRefer, Call: call, Text: target, Msg: m, Remote: true})
 	v, _ := m.Value(sip.HeaderReferSub)
 	if asciiFold(v, "false") { // RFC 4488 4
-		a.reply(id, r, &compose.Reply{Status: 200, Headers: []compose.Header{{ID: sip.HeaderReferSub, Value: "false"}}})
-		_, _ = a.Call(CallOptions{To: target, Replaces: replaces}) // nobody asked to hear of it
+		rep = compose.Reply{Status: 200, Headers: []compose.Header{{ID: sip.HeaderReferSub, Value: "false"}}}
+		rep.Headers = append(rep.Headers, compose.Header{
+			ID: sip.HeaderContact, Value: a.contactFor(r.Hop.Proto, a.localOf(r.Hop), l != nil && l.dlg.Secure),
+		})
+		a.reply(id, r, &rep)
+		_, _ = a.call(CallOptions{To: target, Replaces: replaces}, true) // nobody asked to hear of it
 		return
 	}
 	pkg := &Package{Event: referPackage, Type: "message/sipfrag"}
@@ -103,7 +114,7 @@ func (a *Agent) referred(id txn.ID, r *received, l *leg) {
 	w.ref = true
 	w.kind, w.body = fragType, frag(100, "Trying")
 	w.acceptRefer(id, r)
-	next, err := a.Call(CallOptions{To: target, Replaces: replaces})
+	next, err := a.call(CallOptions{To: target, Replaces: replaces}, true)
 	if err != nil {
 		status := 400
 		if errors.Is(err, ErrLimit) {
@@ -122,7 +133,7 @@ func frag(status int, reason string) []byte {
 }
 
 // admitRefer reads what a REFER wants; rep has a status when it is refused.
-func (a *Agent) admitRefer(m *sip.Message) (target, replaces string, rep compose.Reply) {
+func (a *Agent) admitRefer(m *sip.Message, l *leg) (target, replaces string, rep compose.Reply) {
 	n := 0
 	var first []byte
 	for v := range m.Values(sip.HeaderReferTo) {
@@ -137,19 +148,32 @@ func (a *Agent) admitRefer(m *sip.Message) (target, replaces string, rep compose
 	switch {
 	case !a.cfg.Refer:
 		return "", "", compose.Reply{Status: 603}
+	case !a.mayRefer(l):
+		return "", "", compose.Reply{Status: 403, Reason: "REFER in a Call Only"}
 	case len(to.Method) > 0 && string(to.Method) != "INVITE":
 		return "", "", compose.Reply{Status: 501}
-	case a.subs >= a.cfg.Limits.Subscriptions || len(a.calls.all) >= a.cfg.Limits.Calls:
-		a.stats.Limited++
-		return "", "", compose.Reply{Status: 503, Headers: []compose.Header{{ID: sip.HeaderRetryAfter, Value: "30"}}}
+	case a.crowded(l) || len(a.calls.all) >= a.cfg.Limits.Calls:
+		return "", "", a.overload()
 	}
 	if _, ok := sip.ParseURI(to.URI); !ok {
 		return "", "", compose.Reply{Status: 400, Reason: "Refer-To is no URI"}
 	}
 	if p, has := to.Replaces(); has {
 		replaces = string(p.CallID) + ";to-tag=" + string(p.ToTag) + ";from-tag=" + string(p.FromTag)
+		if p.EarlyOnly {
+			replaces += ";early-only"
+		}
 	}
-	return string(to.URI), replaces, compose.Reply{}
+	return plainTarget(string(to.URI)), replaces, compose.Reply{}
+}
+
+// mayRefer reports whether a REFER may be acted on: one in a call whose other side showed that it is where it says, or
+// one that was authenticated. A datagram with a false source must not have the agent send INVITEs and NOTIFYs to others.
+func (a *Agent) mayRefer(l *leg) bool {
+	if l == nil {
+		return a.cfg.Auth != nil // its answer to a challenge was checked
+	}
+	return l.call != nil && l.call.state == StateConfirmed
 }
 
 // referSeconds is how long the implicit subscription lives.

@@ -15,10 +15,12 @@ type RegisterOptions struct {
 	Registrar string   // Request-URI without a user: "sip:a.com"
 	AOR       string   // address of record as a To value; "" the agent's identity
 	Contacts  []string // Contact values; nil: the agent's own address
-	Expires   int      // seconds; 0: 3600
+	Expires   int      // seconds; 0: 3600. Bindings are removed by Remove or RemoveAll, not by 0
 	Route     []string // preloaded Route values; nil: the agent's
 	Headers   []compose.Header
 	Once      bool          // no refresh
+	Remove    bool          // removes the bindings of Contacts at once, instead of making them: EventUnregistered is all that follows
+	RemoveAll bool          // likewise all bindings there are, by "*" (RFC 3261 10.2.2), without Contacts
 	Query     bool          // asks what is bound, and binds nothing (RFC 3261 10.2.3): EventRegistered is all that follows
 	Retry     time.Duration // after a failure; 0: none
 	Events    func(Event)
@@ -56,23 +58,37 @@ func (a *Agent) Register(opt RegisterOptions) (*Registration, error) {
 	if a.closing {
 		return nil, ErrClosed
 	}
-	if opt.Query && len(opt.Contacts) > 0 {
-		return nil, fmt.Errorf("query bindings with contacts: %w", ErrState)
+	if err := opt.check(); err != nil {
+		return nil, err
 	}
 	if _, ok := sip.ParseURI([]byte(opt.Registrar)); !ok {
 		return nil, fmt.Errorf("register at %q: %w: no URI", opt.Registrar, ErrAddress)
 	}
-	a.now = max(a.now, a.link.Now())
+	a.tick()
 	if opt.AOR == "" {
 		opt.AOR = a.cfg.Identity
 	}
 	g := &Registration{
 		a: a, opt: opt, callID: compose.CallID(a.rng, a.host), tag: compose.Tag(a.rng), expires: orInt(opt.Expires, 3600),
 	}
+	g.removing, g.all = opt.Remove || opt.RemoveAll, opt.RemoveAll
 	g.alarm.own = g
 	a.standing.add(g)
 	g.send()
 	return g, nil
+}
+
+// check looks at what cannot be asked for together.
+func (o *RegisterOptions) check() error {
+	switch {
+	case o.Expires < 0:
+		return fmt.Errorf("register for %d seconds: %w", o.Expires, ErrState)
+	case (o.Query || o.RemoveAll) && len(o.Contacts) > 0:
+		return fmt.Errorf("query or remove all bindings with contacts: %w", ErrState)
+	case o.Query && (o.Remove || o.RemoveAll):
+		return fmt.Errorf("query and remove bindings: %w", ErrState)
+	}
+	return nil
 }
 
 // send sends the next REGISTER: the same Call-ID, a higher CSeq (RFC 3261 10.2).

@@ -54,7 +54,7 @@ func (a *Agent) Send(opt RequestOptions) (*Request, error) {
 	if _, ok := sip.ParseURI([]byte(opt.To)); !ok {
 		return nil, fmt.Errorf("send %s to %q: %w: no URI", opt.Method, opt.To, ErrAddress)
 	}
-	a.now = max(a.now, a.link.Now())
+	a.tick()
 	q := &Request{a: a, opt: opt, begun: a.now}
 	x := a.exchange(q, nil)
 	q.x = x

@@ -2,6 +2,7 @@ package ua
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"strconv"
 
@@ -20,11 +21,16 @@ const dtmfPT = 101
 
 // Agreed is what an offer and its answer agree on, for the stream that makes the sound.
 type Agreed struct {
-	Remote  netip.AddrPort // where to send; not valid when nothing is to be sent
+	Remote  netip.AddrPort // where to send; not valid where there is no host to send to
+	RTCP    netip.AddrPort // where to send RTCP (RFC 3605); not valid likewise
+	Mux     bool           // RTCP goes to, and comes to, the port of RTP (RFC 5761)
 	Payload uint8          // 0: PCMU, 8: PCMA
-	DTMF    int16          // payload type of telephone-event; -1: not agreed
-	Send    bool           // this side may send
-	Receive bool           // the other side may
+	// DTMF is the payload type of the telephone-events that are sent, which the other side's description named, and Hear
+	// that of those that come, which the own one named (RFC 3264 5.1, 6.1); -1: not agreed.
+	DTMF, Hear int16
+	Ptime      uint16 // ms of sound that the other side wants in a packet, from 10 to 200; 0: it does not say
+	Send       bool   // this side may send
+	Receive    bool   // the other side may
 }
 
 // Stream is the sound of one call.
@@ -58,8 +64,10 @@ type session struct {
 	// Further media of the other side's last offer, refused: a later offer of this side keeps their places, in front of
 	// the sound and behind it (RFC 3264 8).
 	front, back string
-	ours        int  // the place of the sound
-	feedback    bool // RTP/AVPF, as the other side has it (RFC 4585 4)
+	ours        int   // the place of the sound
+	feedback    bool  // RTP/AVPF, as the other side has it (RFC 4585 4)
+	mux         bool  // the other side offered rtcp-mux: so does this one from then on (RFC 5761 5.1.1)
+	event       int16 // payload type of telephone-event in the own description that came last; 0: none
 }
 
 // open gives the session its address, and the call its stream.
@@ -88,19 +96,28 @@ func (s *session) open(c *Call, hop transport.Hop) error {
 func (s *session) offer(dst []byte) []byte {
 	s.version++
 	s.offered = true
-	event := int16(dtmfPT)
-	if s.done && s.agreed.DTMF >= 0 {
-		event = s.agreed.DTMF // a payload type keeps its meaning (RFC 3264 8.3.2)
+	if s.event == 0 { // else it keeps its meaning (RFC 3264 8.3.2)
+		s.event = dtmfPT
 	}
+	event := s.event
 	dst = append(s.head(dst), s.front...)
 	dst = s.line(dst)
 	dst = append(dst, " 0 8 "...)
 	dst = strconv.AppendInt(dst, int64(event), 10)
 	dst = append(dst, "\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"...)
 	dst = appendDTMF(dst, event)
-	dst = append(dst, "a=ptime:20\r\na="...)
+	dst = s.attributes(dst)
 	dst = append(dst, s.want.String()...)
 	return append(append(dst, "\r\n"...), s.back...)
+}
+
+// attributes appends what follows the formats, up to the direction.
+func (s *session) attributes(dst []byte) []byte {
+	dst = append(dst, "a=ptime:20\r\n"...)
+	if s.mux {
+		dst = append(dst, "a=rtcp-mux\r\n"...)
+	}
+	return append(dst, "a="...)
 }
 
 // line appends the beginning of the m= line of the sound.
@@ -156,7 +173,10 @@ func (s *session) answerTo(dst []byte, scratch *sdp.Session) ([]byte, error) {
 	s.version++
 	s.offered, s.owed, s.done = false, false, true
 	s.front, s.back, s.ours = "", "", audio
-	s.feedback = string(scratch.Media[audio].Proto) == "RTP/AVPF"
+	s.feedback, s.mux = string(scratch.Media[audio].Proto) == "RTP/AVPF", scratch.Media[audio].RTCPMux
+	if event >= 0 {
+		s.event = event // the answer has that of the offer
+	}
 	if len(scratch.Media) > 1 {
 		s.front = string(refuseAll(scratch.Media[:audio]))
 		s.back = string(refuseAll(scratch.Media[audio+1:]))
@@ -236,7 +256,7 @@ func (s *session) accept(dst []byte, m *sdp.Media, codec, event int16) []byte {
 	if event >= 0 {
 		dst = appendDTMF(dst, event)
 	}
-	dst = append(dst, "a=ptime:20\r\na="...)
+	dst = s.attributes(dst)
 	dst = append(dst, direction(s.agreed.Send, s.agreed.Receive).String()...)
 	return append(dst, "\r\n"...)
 }
@@ -258,14 +278,44 @@ func direction(send, receive bool) sdp.Direction {
 // agree notes what the peer's medium means for this side.
 func (s *session) agree(m *sdp.Media, codec, event int16) {
 	addr, ok := parseHost(m.Connection.Address)
-	send := m.Direction.Receives() && s.want.Sends() && ok && !addr.IsUnspecified()
+	ok = ok && single(addr) && m.Port != 0
 	s.held = m.Held()
 	s.agreed = Agreed{
-		Payload: uint8(codec), DTMF: event, Send: send, //nolint:gosec // G115: 0 or 8.
-		Receive: m.Direction.Sends() && s.want.Receives(),
+		Payload: uint8(codec), DTMF: event, Hear: -1, Send: ok && m.Direction.Receives() && s.want.Sends(), //nolint:gosec // G115: 0 or 8.
+		Receive: m.Direction.Sends() && s.want.Receives(), Mux: s.mux && m.RTCPMux,
+	}
+	if event >= 0 {
+		s.agreed.Hear = s.event
+	}
+	if p := m.Ptime; p > 0 {
+		if m.MaxPtime > 0 {
+			p = min(p, m.MaxPtime)
+		}
+		s.agreed.Ptime = min(max(p, leastPtime), mostPtime)
 	}
 	if ok {
 		s.agreed.Remote = netip.AddrPortFrom(addr, m.Port)
+		s.agreed.RTCP = control(m, addr)
+	}
+}
+
+// Of the packets that the other side wishes to get, ms: the most is what RFC 3551 4.2 has everybody take, and below the
+// least there would be more header than sound.
+const leastPtime, mostPtime = 10, 200
+
+// control is where RTCP goes: to the port after that of RTP, or where a=rtcp says (RFC 3605). That it names another host
+// than the sound's is not followed: it would be one that agreed to nothing.
+func control(m *sdp.Media, addr netip.Addr) netip.AddrPort {
+	switch {
+	case m.RTCP.Port != 0:
+		if other, ok := parseHost(m.RTCP.Address); len(m.RTCP.Address) > 0 && (!ok || other != addr) {
+			return netip.AddrPort{}
+		}
+		return netip.AddrPortFrom(addr, m.RTCP.Port)
+	case m.Port == math.MaxUint16:
+		return netip.AddrPort{}
+	default:
+		return netip.AddrPortFrom(addr, m.Port+1) // RFC 3550 11
 	}
 }
 

@@ -172,17 +172,19 @@ func (a *Agent) outsideRequest(id txn.ID, r *received) {
 // insideRequest is a request with a To tag: of a dialog, or of one that is not known (any more).
 func (a *Agent) insideRequest(id txn.ID, r *received) {
 	m := r.Msg
-	l := a.find(m)
+	l, fresh := a.find(m), false
 	if l == nil && m.MethodID == sip.MethodNotify {
-		l = a.firstNotify(r) // a NOTIFY may come before the 200, and makes the dialog (RFC 6665 4.4.1)
+		l, fresh = a.firstNotify(r), true // a NOTIFY may come before the 200, and makes the dialog (RFC 6665 4.4.1)
 	}
 	if l == nil {
 		a.answer(id, r, 481)
 		return
 	}
-	if status := l.dlg.Check(m); status != 0 {
-		a.answer(id, r, status)
-		return
+	if !fresh { // the dialog of a fresh one has its CSeq already
+		if status := l.dlg.Check(m); status != 0 {
+			a.answer(id, r, status)
+			return
+		}
 	}
 	l.hop = r.Hop
 	l.process(id, r)

@@ -114,7 +114,8 @@ func (l *leg) sessionAnswer(m *sip.Message) {
 	if !ok {
 		t.every = 0
 	} else {
-		t.every, t.own = e.Seconds, !asciiFold(e.Refresher, "uas")
+		// RFC 4028 5: less than 90 s is not allowed, and would have this side send refreshes without end.
+		t.every, t.own = max(e.Seconds, 90), !asciiFold(e.Refresher, "uas")
 	}
 	l.sessionStart()
 }
@@ -124,7 +125,7 @@ func (l *leg) sessionStart() {
 	c, t, now := l.call, &l.timer, l.a.now
 	t.until = now + (t.every-min(32, t.every/3))*int64(time.Second)
 	switch {
-	case c == nil:
+	case c == nil || c.leg != l: // an early dialog that does not count, or no longer
 	case t.every == 0:
 		l.a.alarms.set(&c.alarm, timerSession, 0)
 	case t.own:

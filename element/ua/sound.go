@@ -76,12 +76,10 @@ func (s *SoundStream) SendDigits(text string) error {
 // Agree begins the stream, or changes it.
 func (s *SoundStream) Agree(now int64, g Agreed) {
 	a := media.Agreed{
-		Remote: g.Remote, Local: s.port.Local(), Codec: media.Codec(g.Payload), SendPT: g.Payload, ReceivePT: g.Payload,
-		SendEvent: int(g.DTMF), GetEvent: int(g.DTMF), Direction: direction(g.Send, g.Receive), Held: !g.Receive,
-		Rejected: !g.Remote.IsValid() || g.Remote.Port() == 0,
-	}
-	if p := g.Remote.Port(); g.Remote.IsValid() && p < math.MaxUint16 {
-		a.RemoteRTCP = netip.AddrPortFrom(g.Remote.Addr(), p+1) // RFC 3550 11
+		Remote: g.Remote, RemoteRTCP: g.RTCP, Mux: g.Mux, Local: s.port.Local(),
+		Codec: media.Codec(g.Payload), SendPT: g.Payload, ReceivePT: g.Payload, Ptime: g.Ptime,
+		SendEvent: int(g.DTMF), GetEvent: int(g.Hear), Direction: direction(g.Send, g.Receive), Held: !g.Receive,
+		Rejected: !g.Remote.IsValid(),
 	}
 	if s.stream != nil {
 		s.stream.Change(now, a, nil)

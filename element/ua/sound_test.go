@@ -1,6 +1,7 @@
 package ua
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -57,6 +58,39 @@ func TestSound(t *testing.T) {
 	g.do(func() { must(g, c.Hangup()) })
 	g.drain()
 	g.clean()
+}
+
+// TestVoiceHammer has a call answered whose ACKs are lost: nobody knows whether the caller is where it says, so nothing is
+// said there.
+func TestVoiceHammer(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, 1, "udp", func(_, b *Config) {
+		host, ok := b.Link.(*virtual.Host)
+		if !ok {
+			t.Fatal("no virtual host")
+		}
+		b.Media = NewSound(SoundConfig{
+			Ports: media.Opener[*virtual.Port](host.OpenPort), Rand: rand.New(rand.NewPCG(1, 1)),
+			Source: func(*Call) media.Source { return media.Silence{} },
+		})
+		b.Answer.EarlyMedia = true
+	})
+	lost := true
+	g.net.Lose = func(_, _ netip.AddrPort, raw []byte) bool { return lost && bytes.HasPrefix(raw, []byte("ACK ")) }
+	g.call(CallOptions{})
+	g.run(10 * time.Second)
+	stream, ok := g.bob.calls.all[0].Stream().(*SoundStream)
+	if !ok {
+		t.Fatal("no sound")
+	}
+	if n := stream.Media().Stats().Sent.Packets; n != 0 {
+		t.Errorf("%d packets without an ACK", n)
+	}
+	lost = false
+	g.run(5 * time.Second)
+	if n := stream.Media().Stats().Sent.Packets; n < 40 {
+		t.Errorf("%d packets after the ACK", n)
+	}
 }
 
 // TestReoffer checks that an offer after an answer keeps the places of all media (RFC 3264 8).

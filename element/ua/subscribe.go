@@ -1,6 +1,7 @@
 package ua
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,6 +47,7 @@ type Subscription struct {
 	done    bool
 	call    *Call // of a REFER
 	tries   int
+	forks   int // further subscriptions that it made
 }
 
 // Timers of a subscription.
@@ -79,7 +81,7 @@ func (a *Agent) Subscribe(opt SubscribeOptions) (*Subscription, error) {
 		a.stats.Limited++
 		return nil, fmt.Errorf("%d subscriptions: %w", a.subs, ErrLimit)
 	}
-	a.now = max(a.now, a.link.Now())
+	a.tick()
 	s := &Subscription{a: a, opt: opt, pkg: string(e.Package), id: string(e.ID), expires: opt.Expires}
 	switch {
 	case s.expires == 0:
@@ -286,9 +288,11 @@ func (s *Subscription) fired(kind int, _ int64) {
 	case timerRefresh:
 		_ = s.Refresh() // a SUBSCRIBE that waits for its answer does as well
 	case timerN:
-		if s.x == nil || s.leg == nil {
-			s.end("no NOTIFY", 0, nil, nil)
+		if s.x != nil && s.leg != nil { // a challenge or a further hop made it late
+			s.a.alarms.set(&s.alarm, timerN, s.a.now+64*s.a.t1)
+			return
 		}
+		s.end("no NOTIFY", 0, nil, nil)
 	default:
 		s.end("expired", 0, nil, nil)
 	}
@@ -346,10 +350,11 @@ func (a *Agent) firstNotify(r *received) *leg {
 			s.attach(l)
 			return l
 		}
-		if a.subs >= a.cfg.Limits.Subscriptions {
+		if a.subs >= a.cfg.Limits.Subscriptions || s.forks >= a.cfg.Limits.Forks {
 			a.stats.Limited++
 			return nil
 		}
+		s.forks++
 		fork := &Subscription{a: a, opt: s.opt, pkg: s.pkg, id: s.id, seq: s.seq, expires: s.expires, ending: s.ending}
 		fork.alarm.own = fork
 		fork.open()
@@ -399,8 +404,10 @@ func (l *leg) subscription(pkg, id string) *Subscription {
 func (s *Subscription) notified(st sip.SubscriptionState, m *sip.Message) {
 	a := s.a
 	s.state = string(st.State)
-	a.alarms.set(&s.alarm, timerN, 0)
 	over := asciiFold(st.State, "terminated")
+	if !s.ending { // else the last one is still due, which says that it is over
+		a.alarms.set(&s.alarm, timerN, 0)
+	}
 	if st.Expires > 0 && !over {
 		s.lives(st.Expires)
 	}
@@ -408,7 +415,8 @@ func (s *Subscription) notified(st sip.SubscriptionState, m *sip.Message) {
 		Kind: EventNotify, State: s.state, Type: string(m.ContentType.Of(m.Raw)), Body: m.Body.Of(m.Raw), Msg: m, Remote: true,
 	}
 	if s.pkg == "refer" {
-		e.Kind, e.Status = EventReferred, fragStatus(e.Body)
+		e.Kind = EventReferred
+		e.Status, e.Text = fragment(e.Body)
 	}
 	s.tell(&e)
 	if over {
@@ -416,15 +424,17 @@ func (s *Subscription) notified(st sip.SubscriptionState, m *sip.Message) {
 	}
 }
 
-// fragStatus is the status of a message/sipfrag (RFC 3420, RFC 3515 2.4.5); 0 for none.
-func fragStatus(body []byte) int {
+// fragment is what the status line of a message/sipfrag says (RFC 3420, RFC 3515 2.4.5); 0 for none.
+func fragment(body []byte) (status int, phrase string) {
 	const version = "SIP/2.0 "
 	if len(body) < len(version)+3 || string(body[:len(version)]) != version {
-		return 0
+		return 0, ""
 	}
-	n, err := strconv.Atoi(string(body[len(version) : len(version)+3]))
+	line, _, _ := bytes.Cut(body[len(version):], []byte("\n"))
+	code, rest, _ := bytes.Cut(bytes.TrimRight(line, "\r"), []byte(" "))
+	n, err := strconv.Atoi(string(code))
 	if err != nil || n < 100 || n > 699 {
-		return 0
+		return 0, ""
 	}
-	return n
+	return n, string(rest)
 }

@@ -132,7 +132,7 @@ type Agent struct {
 	slots     []slot          // what the data of a transaction points to
 	free      []uint32        // unused slots
 	spare     []*exchange
-	creds     *auth.Client          // nil: none
+	wallet    wallet
 	watchers  map[string][]*Watcher // by event package
 	standing  set[closer]           // registrations, subscriptions and watchers, which Close removes
 	calls     set[*Call]
@@ -176,10 +176,7 @@ func New(cfg Config) *Agent {
 		now: cfg.Link.Now(),
 	}
 	a.defaults()
-	if len(cfg.Credentials) > 0 {
-		a.creds = auth.NewClient(cfg.Credentials...)
-		a.creds.Rand = cfg.Rand
-	}
+	a.wallet = wallet{credentials: cfg.Credentials, rand: cfg.Rand, clients: map[netip.AddrPort]*auth.Client{}}
 	a.layer = txn.New(cfg.Link, a, cfg.Txn)
 	return a
 }
@@ -242,6 +239,9 @@ func (a *Agent) Stats() Stats {
 	return s
 }
 
+// tick takes the time of the link: who calls a method does so some time after the agent was last awake.
+func (a *Agent) tick() { a.now = max(a.now, a.link.Now()) }
+
 // At calls f in the agent's loop when the time has come.
 func (a *Agent) At(at int64, f func(now int64)) {
 	t := &funcAlarm{f: f}
@@ -255,8 +255,12 @@ func (a *Agent) Handler() transport.Handler { return handler{a} }
 // handler puts the agent's timers beside those of its transactions.
 type handler struct{ a *Agent }
 
-// Receive is transport.Handler's.
+// Receive is transport.Handler's. A response with several Vias was misrouted (RFC 3261 8.1.3.3): its transaction must not
+// see it either, or its user would wait for ever.
 func (h handler) Receive(r *transport.Received) {
+	if !r.Msg.Request && r.Msg.Vias > 1 {
+		return
+	}
 	h.a.now = h.a.link.Now()
 	h.a.layer.Receive(r)
 }
@@ -284,6 +288,7 @@ func (a *Agent) Close() {
 	if a.closing {
 		return
 	}
+	a.tick()
 	a.closing = true
 	for _, c := range slices.Clone(a.calls.all) {
 		_ = c.Hangup() // a call that is ending already goes on ending

@@ -28,6 +28,7 @@ type Package struct {
 type Watcher struct {
 	a       *Agent
 	index   int
+	listed  int // where it stands in Agent.watchers, from 1 on
 	leg     *leg
 	pkg     *Package
 	event   string // value of Event
@@ -90,7 +91,7 @@ func (a *Agent) subscribed(id txn.ID, r *received, l *leg) {
 	if w != nil && w.ref {
 		p = w.pkg
 	}
-	if rep := a.admitWatcher(m, p, w); rep.Status != 0 {
+	if rep := a.admitWatcher(m, p, w, l); rep.Status != 0 {
 		a.stats.Refused++
 		a.reply(id, r, &rep)
 		return
@@ -106,8 +107,11 @@ func (a *Agent) subscribed(id txn.ID, r *received, l *leg) {
 	w.accept(id, r, seconds)
 }
 
+// dialogWatchers is how many subscriptions one dialog may have: RFC 6665 4.5.2 wants one, an INVITE's may have those of REFERs.
+const dialogWatchers = 32
+
 // admitWatcher checks a SUBSCRIBE; Status 0 says that it may go on.
-func (a *Agent) admitWatcher(m *sip.Message, p *Package, w *Watcher) compose.Reply {
+func (a *Agent) admitWatcher(m *sip.Message, p *Package, w *Watcher, l *leg) compose.Reply {
 	switch {
 	case p == nil:
 		return compose.Reply{Status: 489, Headers: []compose.Header{{ID: sip.HeaderAllowEvents, Value: a.packages()}}}
@@ -115,15 +119,25 @@ func (a *Agent) admitWatcher(m *sip.Message, p *Package, w *Watcher) compose.Rep
 		return compose.Reply{Status: 481}
 	case w == nil && a.closing:
 		return compose.Reply{Status: 503}
-	case w == nil && a.subs >= a.cfg.Limits.Subscriptions:
-		a.stats.Limited++
-		return compose.Reply{Status: 503, Headers: []compose.Header{{ID: sip.HeaderRetryAfter, Value: "30"}}}
+	case w == nil && a.crowded(l):
+		return a.overload()
 	case m.Expires > 0 && m.Expires < int64(p.MinExpires) && m.Expires < 3600:
 		return compose.Reply{Status: 423, Headers: []compose.Header{{ID: sip.HeaderMinExpires, Value: strconv.Itoa(p.MinExpires)}}}
 	case !accepts(m, p.Type):
 		return compose.Reply{Status: 406, Headers: []compose.Header{{ID: sip.HeaderAccept, Value: p.Type}}}
 	}
 	return compose.Reply{}
+}
+
+// crowded reports whether no further subscription can be taken, in the dialog l if that is not nil.
+func (a *Agent) crowded(l *leg) bool {
+	return a.subs >= a.cfg.Limits.Subscriptions || l != nil && len(l.watchers) >= dialogWatchers
+}
+
+// overload is what is answered beyond a limit.
+func (a *Agent) overload() compose.Reply {
+	a.stats.Limited++
+	return compose.Reply{Status: 503, Headers: []compose.Header{{ID: sip.HeaderRetryAfter, Value: "30"}}}
 }
 
 // accepts reports whether a request's Accept lets a media type through; without one, it does.
@@ -180,6 +194,7 @@ func (a *Agent) newWatcher(r *received, l *leg, p *Package, e sip.Event) *Watche
 	w.alarm.own = w
 	l.watchers = append(l.watchers, w)
 	a.watchers[p.Event] = append(a.watchers[p.Event], w)
+	w.listed = len(a.watchers[p.Event])
 	a.standing.add(w)
 	a.subs++
 	return w
@@ -242,7 +257,7 @@ func (w *Watcher) Notify(contentType string, body []byte) {
 // Notify tells all subscribers of an event package that their state may be another now: each is told what
 // Package.State gives.
 func (a *Agent) Notify(event string) {
-	a.now = max(a.now, a.link.Now())
+	a.tick()
 	for _, w := range slices.Clone(a.watchers[event]) {
 		if w.over == "" {
 			w.kind, w.body = "", nil
@@ -336,10 +351,19 @@ func (w *Watcher) finish() {
 	a.subs--
 	a.alarms.drop(&w.alarm)
 	a.standing.remove(w)
-	isThis := func(o *Watcher) bool { return o == w }
-	a.watchers[w.pkg.Event] = slices.DeleteFunc(a.watchers[w.pkg.Event], isThis)
-	w.leg.watchers = slices.DeleteFunc(w.leg.watchers, isThis)
+	a.unlistWatcher(w)
+	w.leg.watchers = slices.DeleteFunc(w.leg.watchers, func(o *Watcher) bool { return o == w })
 	w.leg.release()
 	a.emit(&Event{Kind: EventWatcherEnded, Watcher: w, Text: w.over})
 	a.settle()
+}
+
+// unlistWatcher takes a watcher from those of its package: the last one gets its place, since there may be very many.
+func (a *Agent) unlistWatcher(w *Watcher) {
+	all := a.watchers[w.pkg.Event]
+	last := len(all) - 1
+	all[w.listed-1] = all[last]
+	all[w.listed-1].listed = w.listed
+	all[last] = nil
+	a.watchers[w.pkg.Event] = all[:last]
 }

@@ -1,6 +1,7 @@
 // Package load makes many calls with a ua.Agent, at a given rate, and counts what becomes of them.
 //
-// The pace is open-loop: calls begin when they are due, however slow the answers are, until the limit of calls at a time
+// The pace is open-loop: calls begin when they are due (beyond 1,000 a second, up to 1 ms later, several together), however
+// slow the answers are, until the limit of calls at a time
 // is reached. Then due calls wait, which Report.Late counts: a test whose calls wait measures its limit, not the server.
 // A Load belongs to the loop of its agent, like all of package ua.
 package load
@@ -133,8 +134,21 @@ func (l *Load) pace(now int64) {
 	l.blocked = false
 	if l.more() && !l.waiting {
 		l.waiting = true
-		l.agent.At(l.due(l.report.Started), l.pace)
+		l.agent.At(l.wake(), l.pace)
 	}
+}
+
+// tick is how long a call that is due may wait for others, so that they leave together, ns. Waking up for each one costs
+// more than the call itself at thousands a second.
+const tick = 1_000_000
+
+// wake is when to come back for the next call: when it is due, or at the next tick when more than one is due in a tick.
+func (l *Load) wake() int64 {
+	due := l.due(l.report.Started)
+	if l.opt.Rate <= 1e9/tick {
+		return due
+	}
+	return l.report.Began + (due-l.report.Began+tick-1)/tick*tick
 }
 
 func (l *Load) begin() {
@@ -186,7 +200,8 @@ func (l *Load) ended(e ua.Event) {
 		r.Succeeded++
 	} else {
 		r.Causes[e.Cause]++
-		if e.Status > 0 && e.Status < maxStatus {
+		said := e.Cause == ua.CauseRejected || e.Cause == ua.CauseAuth // others have the status that stands for them
+		if said && e.Status > 0 && e.Status < maxStatus {
 			l.statuses[e.Status]++
 		}
 	}
