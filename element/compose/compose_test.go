@@ -370,7 +370,7 @@ func TestNoAllocations(t *testing.T) { //nolint:paralleltest // AllocsPerRun cou
 	reply := compose.Reply{Status: 200, ToTag: "1", RecordRoute: true, Headers: []compose.Header{{Name: "X", Value: "y"}}}
 	via := compose.Via{Proto: "UDP", SentBy: netip.MustParseAddrPort("192.0.2.2:5060"), Branch: "z9hG4bK2d4790"}
 	e := compose.NewEdit(req)
-	buf := make([]byte, 0, 4096)
+	value, buf := make([]byte, 0, 256), make([]byte, 0, 4096)
 	var failed error
 	keep := func(_ []byte, err error) { failed = errors.Join(failed, err) }
 	for name, f := range map[string]func(){
@@ -378,7 +378,8 @@ func TestNoAllocations(t *testing.T) { //nolint:paralleltest // AllocsPerRun cou
 		"Ack":      func() { keep(compose.Ack(buf, req, resp)) },
 		"Cancel":   func() { keep(compose.Cancel(buf, req, "")) },
 		"Edit": func() {
-			proxied(e, req, &via)
+			value = via.AppendTo(value[:0])
+			proxied(e, req, value)
 			keep(e.Bytes(buf))
 		},
 	} {

@@ -76,7 +76,8 @@ func datagrams(t *testing.T, file string, yield func(raw []byte)) {
 func forwarded(t *testing.T, e *compose.Edit, m *sip.Message) {
 	t.Helper()
 	e.Reset(m)
-	e.PrependVia(&compose.Via{Proto: "UDP", Host: "proxy.example", Branch: "z9hG4bKproxy"})
+	via := compose.Via{Proto: "UDP", Host: "proxy.example", Branch: "z9hG4bKproxy"}
+	e.PrependBytes(sip.HeaderVia, via.AppendTo(nil))
 	out, err := e.Bytes(nil)
 	if err != nil {
 		t.Fatal(err)

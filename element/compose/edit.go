@@ -179,15 +179,6 @@ func (e *Edit) Prepend(id sip.HeaderID, value string) { prepend(e, id, value) }
 // PrependBytes is Prepend.
 func (e *Edit) PrependBytes(id sip.HeaderID, value []byte) { prepend(e, id, value) }
 
-// PrependVia adds v above all other Vias.
-func (e *Edit) PrependVia(v *Via) {
-	from := len(e.text)
-	e.text = v.AppendTo(e.text)
-	value := e.text[from:]
-	// the value stays where it was written, and is copied behind itself: no buffer of its own
-	prepend(e, sip.HeaderVia, value)
-}
-
 func prepend[T text](e *Edit, id sip.HeaderID, value T) {
 	at := 0
 	if id != sip.HeaderVia {

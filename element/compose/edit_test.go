@@ -17,9 +17,10 @@ func TestEditProxy(t *testing.T) {
 	t.Parallel()
 	m := parse(t, invite)
 	e := compose.NewEdit(m)
-	proxied(e, m, &compose.Via{
+	via := compose.Via{
 		Proto: "UDP", SentBy: netip.MustParseAddrPort("192.0.2.2:5060"), Branch: "z9hG4bK2d4790", RPort: true,
-	})
+	}
+	proxied(e, m, via.AppendTo(nil))
 	got, err := e.Bytes([]byte("before "))
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +237,7 @@ func TestEditErrors(t *testing.T) {
 		"start line":        {func(e *compose.Edit) { e.StartLine("a\r\n b") }, sip.ErrLineBreak},
 		"start line, empty": {func(e *compose.Edit) { e.StartLine("") }, sip.ErrLineBreak},
 		"name":              {func(e *compose.Edit) { e.Add(compose.Header{Name: "a:"}) }, compose.ErrValue},
-		"via":               {func(e *compose.Edit) { e.PrependVia(&compose.Via{Proto: "UDP", Branch: "\n"}) }, sip.ErrLineBreak},
+		"via":               {func(e *compose.Edit) { e.PrependBytes(sip.HeaderVia, []byte("SIP/2.0/UDP \n")) }, sip.ErrLineBreak},
 		"gone":              {func(e *compose.Edit) { e.Remove(2); e.Replace(2, "x") }, compose.ErrMissing},
 		"no header":         {func(e *compose.Edit) { e.Remove(-1) }, compose.ErrMissing},
 		"the first counts":  {func(e *compose.Edit) { e.URI(""); e.StartLine("\n") }, compose.ErrValue},

@@ -77,7 +77,8 @@ func apply(e *compose.Edit, op byte, value string) {
 	case 7:
 		e.Body("", []byte(value))
 	default:
-		e.PrependVia(&compose.Via{Proto: "UDP", Host: "own.example", Branch: "z9hG4bKown"})
+		via := compose.Via{Proto: "UDP", Host: "own.example", Branch: "z9hG4bKown"}
+		e.PrependBytes(sip.HeaderVia, via.AppendTo(nil))
 	}
 }
 

@@ -79,12 +79,6 @@ func FromRequest(req *sip.Message, localTag string) (*Dialog, error) {
 	return fromRequest(req, localTag)
 }
 
-// FromNotify makes the dialog of the own SUBSCRIBE that a NOTIFY makes when it comes before the 2xx, or from another
-// branch of a fork (RFC 6665 4.4.1). ErrNone says that the NOTIFY is of another subscription.
-func FromNotify(subscribe, notify *sip.Message) (*Dialog, error) {
-	return fromNotify(subscribe, notify)
-}
-
 // Match reports whether a message that came belongs to the dialog (RFC 3261 12.2.2, 12.2.1.2): Call-ID and both tags
 // are the same, those of a request seen from the other side. A tag that is missing is the tag "" (RFC 2543).
 func (d *Dialog) Match(m *sip.Message) bool {

@@ -370,38 +370,6 @@ func TestSecure(t *testing.T) {
 	}
 }
 
-// A NOTIFY may come before the 2xx of its SUBSCRIBE, and from several notifiers (RFC 6665 4.4.1).
-func TestNotify(t *testing.T) {
-	t.Parallel()
-	sub := parse(t, "SUBSCRIBE sip:b@b SIP/2.0", "From: <sip:a@a>;tag=s", "To: <sip:b@b>", "Call-ID: c", "CSeq: 5 SUBSCRIBE",
-		"Contact: <sip:a@1>")
-	notify := parse(t, "NOTIFY sip:a@1 SIP/2.0", "From: <sip:b@b>;tag=n", "To: <sip:a@a>;tag=s", "Call-ID: c", "CSeq: 9 NOTIFY",
-		"Contact: <sip:b@2>", "Record-Route: <sip:p2;lr>, <sip:p1;lr>")
-	d, err := dialog.FromNotify(sub, notify)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := &dialog.Dialog{
-		CallID: "c", LocalTag: "s", RemoteTag: "n", Local: "<sip:a@a>", Remote: "<sip:b@b>", Target: "sip:b@2",
-		Route: []string{"<sip:p2;lr>", "<sip:p1;lr>"}, LocalSeq: 5, RemoteSeq: 9, Caller: true, State: dialog.Confirmed,
-	}
-	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(dialog.Dialog{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if d.Check(notify) != 500 {
-		t.Error("the NOTIFY that made it is no new request")
-	}
-	for name, m := range map[string]*sip.Message{
-		"tag":      parse(t, "NOTIFY sip:a SIP/2.0", "From: <sip:b>;tag=n", "To: <sip:a>;tag=x", "Call-ID: c", "CSeq: 9 NOTIFY"),
-		"Call-ID":  parse(t, "NOTIFY sip:a SIP/2.0", "From: <sip:b>;tag=n", "To: <sip:a>;tag=s", "Call-ID: d", "CSeq: 9 NOTIFY"),
-		"response": answer(t, "200", ";tag=n"),
-	} {
-		if _, err := dialog.FromNotify(sub, m); !errors.Is(err, dialog.ErrNone) {
-			t.Errorf("another %s: error %v, want ErrNone", name, err)
-		}
-	}
-}
-
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	for status, tag := range map[string]string{"100": ";tag=x", "180": "", "302": ";tag=x", "486": ";tag=x", "600": ";tag=x"} {

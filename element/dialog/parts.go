@@ -60,34 +60,6 @@ func fromRequest(req *sip.Message, localTag string) (*Dialog, error) {
 	return d.complete(req)
 }
 
-func fromNotify(subscribe, notify *sip.Message) (*Dialog, error) {
-	if !subscribe.Request || !notify.Request {
-		return nil, fmt.Errorf("response to NOTIFY or SUBSCRIBE: %w", ErrNone)
-	}
-	d := &Dialog{
-		CallID:    text(notify, notify.CallID),
-		LocalTag:  text(subscribe, subscribe.From.Tag),
-		RemoteTag: text(notify, notify.From.Tag),
-		Local:     party(subscribe, sip.HeaderFrom, &subscribe.From),
-		Remote:    party(subscribe, sip.HeaderTo, &subscribe.To),
-		Target:    contact(notify),
-		Route:     routes(notify, false),
-		LocalSeq:  subscribe.CSeq,
-		RemoteSeq: notify.CSeq,
-		Secure:    secure(subscribe),
-		Caller:    true,
-		State:     Confirmed,
-		heard:     true,
-	}
-	if d.CallID != text(subscribe, subscribe.CallID) || d.LocalTag != text(notify, notify.To.Tag) {
-		return nil, fmt.Errorf("NOTIFY of another SUBSCRIBE: %w", ErrNone)
-	}
-	if !subscribe.HasCSeq {
-		return nil, fmt.Errorf("CSeq: %w", ErrMissing)
-	}
-	return d.complete(notify)
-}
-
 // complete gives the dialog, unless it lacks what it cannot be without.
 func (d *Dialog) complete(req *sip.Message) (*Dialog, error) {
 	switch {

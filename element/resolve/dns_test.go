@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -151,7 +150,7 @@ func (l *loop) resolve(t *testing.T, c *Client, uri string) (hops string, err er
 
 const zoneText = `
 b.com.               60 IN NAPTR 10 10 "s" "SIP+D2T" "" _sip._tcp.b.com.
-b.com.               60 IN NAPTR 20 10 "S" "SIP+D2U" "" _sip._udp.b.com.
+b.com.               60 IN NAPTR 10 20 "S" "SIP+D2U" "" _sip._udp.b.com.
 _sip._tcp.b.com.     60 IN SRV 10 10 5060 proxy.b.com.
 _sip._udp.b.com.     60 IN SRV 10 10 5062 alias.b.com.
 proxy.b.com.         30 IN A 192.0.2.1
@@ -478,7 +477,7 @@ func FuzzRead(f *testing.F) {
 			}
 			p := plan{
 				target: Target{Host: "b.com"}, transports: []transport.Proto{transport.UDP, transport.TCP, transport.TLS},
-				rng: rand.New(rand.NewPCG(1, 1)), table: &Table{}, ask: func(question) (answer, bool) { return a, true },
+				key: 1, keyed: true, ask: func(question) (answer, bool) { return a, true },
 			}
 			hops, makeErr := p.make()
 			if (len(hops) == 0) == (makeErr == nil) || len(hops) > maxHops {

@@ -70,11 +70,12 @@ type plan struct {
 	target     Target
 	transports []transport.Proto
 	families   Families
-	rng        *rand.Rand
-	table      *Table
+	key        uint64 // decides the order among equals
+	keyed      bool   // nothing else does, such as the order in which a server sends records
 	ask        func(question) (answer, bool)
 
-	missing []question // what was asked for and is not known
+	missing []question // what was asked for and is not known, as far as it may be asked at once
+	rng     *rand.Rand // by key; nil until it is needed
 	hops    []transport.Hop
 	found   bool // there were SRV records, whatever became of them: the address of the domain itself does not count then
 	refused bool
@@ -143,27 +144,32 @@ func (p *plan) discover() {
 }
 
 // naptr follows the NAPTR records that name a service of ours, and reports whether there was one. Their order is the
-// domain's wish and stands above our preference (RFC 3263 4.1, RFC 3403 4.1).
+// domain's wish and stands above our preference (RFC 3263 4.1). Records of a higher order than that of the first one that
+// leads anywhere are not looked at (RFC 3403 4.1); those of the same order are further ways, by their preference.
 func (p *plan) naptr(records []naptrRecord) (ours bool) {
 	records = slices.Clone(records)
 	slices.SortStableFunc(records, func(a, b naptrRecord) int {
 		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.preference, b.preference))
 	})
+	order, followed := uint16(0), 0
 	for _, r := range records {
 		i := slices.IndexFunc(services[:], func(s service) bool { return s.naptr == r.service })
-		if i < 0 || !p.usable(services[i]) || r.leads == "" {
+		if i < 0 || !p.usable(services[i]) || r.leads == "" || r.flag != "s" && r.flag != "a" {
 			continue
 		}
-		switch r.flag {
-		case "s":
-			ours = true
+		leads := len(p.hops) > 0 || len(p.missing) > 0
+		if followed == maxNAPTR || leads && r.order != order {
+			break
+		}
+		order = r.order
+		followed++
+		if r.flag == "s" {
 			p.srv(services[i], r.leads)
-		case "a":
-			ours = true
+		} else {
 			p.addresses(services[i].proto, r.leads, 0)
 		}
 	}
-	return ours
+	return followed > 0
 }
 
 // direct is for a URI that names its transport and no port (RFC 3263 4.2).
@@ -191,15 +197,23 @@ func serviceOf(proto transport.Proto) service {
 
 // srv adds the servers of a SRV name.
 func (p *plan) srv(s service, name string) {
+	if len(p.hops) >= maxHops {
+		return
+	}
 	records, ok := p.lookup(question{normal(name), dns.TypeSRV})
 	if !ok || len(records.srvs) == 0 {
 		return
 	}
 	p.found = true
 	list := slices.Clone(records.srvs)
+	if p.keyed {
+		slices.SortFunc(list, compareSRV)
+	}
 	slices.SortStableFunc(list, func(a, b srvRecord) int { return cmp.Compare(a.priority, b.priority) })
 	list = list[:min(len(list), maxTargets)]
-	orderSRV(list, p.rng)
+	if len(list) > 1 {
+		orderSRV(list, p.random())
+	}
 	for _, r := range list {
 		if r.target == "" {
 			p.refused = true
@@ -211,6 +225,20 @@ func (p *plan) srv(s service, name string) {
 		}
 		p.addresses(s.proto, r.target, r.port)
 	}
+}
+
+// random gives what the order among equals is drawn by: the same for each plan of one resolution, whatever was known when.
+func (p *plan) random() *rand.Rand {
+	if p.rng == nil {
+		p.rng = rand.New(rand.NewPCG(p.key, p.key)) //nolint:gosec // the order among equals is no secret
+	}
+	return p.rng
+}
+
+// compareSRV is any order that depends on the records alone.
+func compareSRV(a, b srvRecord) int {
+	return cmp.Or(cmp.Compare(a.target, b.target), cmp.Compare(a.port, b.port), cmp.Compare(a.weight, b.weight),
+		cmp.Compare(a.priority, b.priority))
 }
 
 // orderSRV draws the order among records of equal priority by their weights (RFC 2782). list is sorted by priority.
@@ -247,6 +275,9 @@ func drawSRV(list []srvRecord, rng *rand.Rand) {
 
 // addresses adds the addresses of a host; port 0 stands for the usual one, or the table's.
 func (p *plan) addresses(proto transport.Proto, host string, port uint16) {
+	if len(p.hops) >= maxHops {
+		return
+	}
 	kinds := [...]uint16{dns.TypeAAAA, dns.TypeA}
 	var use []uint16
 	switch p.families {
@@ -261,9 +292,23 @@ func (p *plan) addresses(proto transport.Proto, host string, port uint16) {
 	}
 	for _, kind := range use {
 		if a, ok := p.lookup(question{host, kind}); ok {
-			p.add(proto, a.addrs, port)
+			p.add(proto, p.turn(a.addrs), port)
 		}
 	}
+}
+
+// turn gives the addresses of a host in an order that depends on them and on the key alone where that is wanted: servers
+// turn them round with each answer.
+func (p *plan) turn(addrs []hostAddr) []hostAddr {
+	if !p.keyed || len(addrs) < 2 {
+		return addrs
+	}
+	list := slices.Clone(addrs)
+	slices.SortFunc(list, func(a, b hostAddr) int {
+		return cmp.Or(a.addr.Compare(b.addr), cmp.Compare(a.port, b.port), cmp.Compare(a.proto, b.proto))
+	})
+	first := p.random().IntN(len(list))
+	return append(slices.Clip(list[first:]), list[:first]...)
 }
 
 // add makes hops.
@@ -293,7 +338,7 @@ func (p *plan) lookup(q question) (answer, bool) {
 	}
 	a, ok := p.ask(q)
 	if !ok {
-		if !slices.Contains(p.missing, q) {
+		if len(p.missing) < maxAtOnce && !slices.Contains(p.missing, q) {
 			p.missing = append(p.missing, q)
 		}
 		return a, false

@@ -16,6 +16,8 @@ import (
 
 const (
 	resolvConf = "/etc/resolv.conf"
+	hostsFile  = "/etc/hosts"
+	maxHosts   = 4 << 20 // bytes of it that are read
 	noServer   = "none"
 	maxServers = 3    // RFC 1035 7.2 leaves it open; resolvers read three
 	udpSize    = 1232 // bytes: what EDNS asks for without fragments (DNS flag day 2020)
@@ -107,11 +109,17 @@ func (k asker) reply(ctx context.Context, q question) (*dns.Msg, error) {
 	return nil, cmp.Or(last, ErrNoDNS)
 }
 
-// exchange asks one server once: by UDP, and by TCP when the answer did not fit (RFC 7766 5).
+// exchange asks one server once: by UDP, without EDNS when it does not know that (RFC 6891 7), and by TCP when the answer
+// did not fit (RFC 7766 5).
 func (k asker) exchange(ctx context.Context, server string, q question) (*dns.Msg, error) {
-	m, err := k.over(ctx, "udp", server, q)
+	edns := true
+	m, err := k.over(ctx, "udp", server, q, edns)
+	if err == nil && m.Rcode == dns.RcodeFormatError && m.IsEdns0() == nil {
+		edns = false
+		m, err = k.over(ctx, "udp", server, q, edns)
+	}
 	if err == nil && m.Truncated {
-		m, err = k.over(ctx, "tcp", server, q)
+		m, err = k.over(ctx, "tcp", server, q, edns)
 	}
 	if err != nil {
 		return nil, err
@@ -123,7 +131,7 @@ func (k asker) exchange(ctx context.Context, server string, q question) (*dns.Ms
 	return nil, fmt.Errorf("%w: %s", ErrServer, cmp.Or(dns.RcodeToString[m.Rcode], strconv.Itoa(m.Rcode)))
 }
 
-func (k asker) over(ctx context.Context, network, server string, q question) (*dns.Msg, error) {
+func (k asker) over(ctx context.Context, network, server string, q question, edns bool) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
 	defer cancel()
 	var d net.Dialer
@@ -137,7 +145,9 @@ func (k asker) over(ctx context.Context, network, server string, q question) (*d
 
 	ask := new(dns.Msg)
 	ask.SetQuestion(dns.Fqdn(q.name), q.kind)
-	ask.SetEdns0(udpSize, false)
+	if edns {
+		ask.SetEdns0(udpSize, false)
+	}
 	conn := &dns.Conn{Conn: c, UDPSize: udpSize}
 	if err := conn.WriteMsg(ask); err != nil {
 		return nil, failure(ctx, err)
@@ -158,8 +168,11 @@ func (k asker) over(ctx context.Context, network, server string, q question) (*d
 	return nil, fmt.Errorf("%w: only answers to other questions", ErrServer)
 }
 
-// answers reports whether m answers ask (RFC 5452 9.1).
+// answers reports whether m answers ask (RFC 5452 9.1). A server that could not read the question may not repeat it.
 func answers(m, ask *dns.Msg) bool {
+	if m.Id == ask.Id && m.Response && m.Rcode == dns.RcodeFormatError && len(m.Question) == 0 {
+		return true
+	}
 	return m.Id == ask.Id && m.Response && len(m.Question) == 1 &&
 		m.Question[0].Qtype == ask.Question[0].Qtype && m.Question[0].Qclass == ask.Question[0].Qclass &&
 		strings.EqualFold(m.Question[0].Name, ask.Question[0].Name)

@@ -13,14 +13,17 @@
 // A Client belongs to the loop of its link: Resolve, Close and the calls of done happen there. Questions to servers run in
 // goroutines of their own, a bounded number of them, that touch nothing of the Client and bring their answers by
 // Config.Post. What comes from the network is hostile: the records of an answer, the aliases that are followed, the
-// rounds and the hops of a resolution, and the cache are bounded.
+// rounds, the questions and the hops of a resolution, and the cache are bounded. Domains take turns, and none has more than a
+// quarter of the questions in flight: one whose servers are slow, by intent or not, does not stop the others.
 package resolve
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"time"
 
@@ -56,8 +59,13 @@ var (
 const (
 	maxFlights   = 64
 	maxWaiting   = 4096
-	maxRounds    = 8 // NAPTR, SRV, addresses: 3 are usual
+	domainFlies  = maxFlights / 4
+	domainWaits  = maxWaiting / 4
+	maxAtOnce    = 8 // questions of a resolution in flight: the addresses of four SRV targets
+	maxRounds    = 8 // NAPTR, SRV, addresses: 3 are usual; with maxAtOnce, 64 questions a resolution
+	maxSlow      = 2 // rounds in which DNS did not answer, before a resolution is given up
 	maxRecords   = 32
+	maxNAPTR     = 4  // that are followed
 	maxTargets   = 16 // of SRV that are looked at
 	maxHops      = 32
 	maxAliases   = 8
@@ -89,8 +97,8 @@ const (
 type Config struct {
 	// Table has records that override DNS; nil for none.
 	Table *Table
-	// Server is the DNS server, "192.0.2.53", "[2001:db8::53]:5353"; "" stands for those of /etc/resolv.conf, "none" for
-	// no DNS at all.
+	// Server is the DNS server, "192.0.2.53", "[2001:db8::53]:5353"; "" stands for those of /etc/resolv.conf, after
+	// /etc/hosts, whose names are taken as those of Table are; "none" for no DNS at all.
 	Server string
 	// Post runs a function in the loop, from any goroutine (Endpoint.Post). Without it there is no DNS.
 	Post func(func())
@@ -124,31 +132,30 @@ type Stats struct {
 type Client struct {
 	cfg     Config
 	servers []string        // nil until they are needed first
+	hosts   Table           // of the system; read at the same time
 	ctx     context.Context //nolint:containedctx // the life of the questions in flight, which Close ends
 	cancel  context.CancelFunc
 	closed  bool
 
 	cache   cache
-	flights map[question]*flight
-	running int        // flights that ask already
-	queued  []question // flights that wait for their turn
+	flights flights
 	pending map[*resolution]struct{}
 	stats   Stats
 }
 
 var _ Resolver = (*Client)(nil)
 
-// flight is a question on its way, and who waits for the answer.
-type flight struct{ waiters []*resolution }
-
 // resolution is one call of Resolve that needs DNS.
 type resolution struct {
 	target Target
 	done   func([]transport.Hop, error)
-	rng    *rand.Rand
+	key    uint64
+	keyed  bool
 	known  map[question]answer // kept for this resolution, even when its TTL is 0
 	open   int                 // questions that are not answered yet
 	rounds int
+	silent bool // DNS did not answer in time in this round
+	slow   int  // rounds of which silent was true
 }
 
 // New makes a Client. It asks nobody until it must.
@@ -172,7 +179,6 @@ func New(cfg Config) *Client {
 	return &Client{
 		cfg: cfg, ctx: ctx, cancel: cancel,
 		cache:   cache{limit: cfg.Cache, entries: make(map[question]answer)},
-		flights: make(map[question]*flight),
 		pending: make(map[*resolution]struct{}),
 	}
 }
@@ -184,18 +190,23 @@ func (c *Client) Resolve(uri []byte, done func(hops []transport.Hop, err error))
 		c.finish(done, nil, err)
 		return
 	}
-	c.start(target, c.cfg.Rand, done)
+	key := uint64(0)
+	if !target.Addr.IsValid() {
+		key = c.cfg.Rand.Uint64()
+	}
+	c.start(target, key, false, done)
 }
 
-// ResolveKeyed is Resolve with an order among SRV records that depends on them and on key alone. A stateless proxy gives a
-// hash of what identifies the transaction, so that a retransmission goes where the request went (RFC 3263 4.4).
+// ResolveKeyed is Resolve with an order among SRV records and addresses that depends on them and on key alone, neither on
+// what is in the cache nor on the order in which DNS sends them. A stateless proxy gives a hash of what identifies the
+// transaction, so that a retransmission goes where the request went (RFC 3263 4.4).
 func (c *Client) ResolveKeyed(uri []byte, key uint64, done func(hops []transport.Hop, err error)) {
 	target, err := c.target(uri)
 	if err != nil {
 		c.finish(done, nil, err)
 		return
 	}
-	c.start(target, rand.New(rand.NewPCG(key, key)), done) //nolint:gosec // the order among equals is no secret
+	c.start(target, key, true, done)
 }
 
 func (c *Client) target(uri []byte) (Target, error) {
@@ -206,21 +217,21 @@ func (c *Client) target(uri []byte) (Target, error) {
 	return target, err
 }
 
-func (c *Client) start(target Target, rng *rand.Rand, done func([]transport.Hop, error)) {
+func (c *Client) start(target Target, key uint64, keyed bool, done func([]transport.Hop, error)) {
 	if target.Addr.IsValid() { // most of a load: without the state of a resolution
 		p := plan{target: target, transports: c.cfg.Transports}
 		hops, err := p.make()
 		c.finish(done, hops, err)
 		return
 	}
-	c.advance(&resolution{target: target, rng: rng, done: done})
+	c.advance(&resolution{target: target, key: key, keyed: keyed, done: done})
 }
 
 // Close ends all questions. Whoever waits for hops gets ErrClosed before it returns.
 func (c *Client) Close() {
 	c.closed = true
 	c.cancel()
-	c.queued = nil
+	c.flights.close()
 	for r := range c.pending {
 		delete(c.pending, r)
 		c.finish(r.done, nil, fmt.Errorf("%s: %w", r.target.Host, ErrClosed))
@@ -230,7 +241,7 @@ func (c *Client) Close() {
 // Stats gives what was done so far.
 func (c *Client) Stats() Stats {
 	s := c.stats
-	s.Cached, s.InFlight = len(c.cache.entries), len(c.flights)
+	s.Cached, s.InFlight = len(c.cache.entries), len(c.flights.byQuestion)
 	return s
 }
 
@@ -247,18 +258,27 @@ func (c *Client) finish(done func([]transport.Hop, error), hops []transport.Hop,
 func (c *Client) advance(r *resolution) {
 	for {
 		p := plan{
-			target: r.target, transports: c.cfg.Transports, families: c.cfg.Families, rng: r.rng,
-			table: c.cfg.Table, ask: func(q question) (answer, bool) { return c.know(r, q) },
+			target: r.target, transports: c.cfg.Transports, families: c.cfg.Families, key: r.key, keyed: r.keyed,
+			ask: func(q question) (answer, bool) { return c.know(r, q) },
 		}
 		hops, err := p.make()
 		if len(p.missing) == 0 {
-			delete(c.pending, r)
-			c.finish(r.done, hops, err)
+			c.end(r, hops, err)
 			return
 		}
-		if r.rounds++; r.rounds > maxRounds {
-			delete(c.pending, r)
-			c.finish(r.done, nil, fmt.Errorf("%s: %w", r.target.Host, ErrLoop))
+		if r.silent {
+			r.silent = false
+			r.slow++
+		}
+		switch r.rounds++; {
+		case len(hops) > 0 && (r.slow > 0 || r.rounds > maxRounds): // they are enough to begin with
+			c.end(r, hops, nil)
+			return
+		case r.slow >= maxSlow:
+			c.end(r, nil, err)
+			return
+		case r.rounds > maxRounds:
+			c.end(r, nil, fmt.Errorf("%s: %w", r.target.Host, ErrLoop))
 			return
 		}
 		if r.known == nil {
@@ -274,9 +294,17 @@ func (c *Client) advance(r *resolution) {
 	}
 }
 
+func (c *Client) end(r *resolution, hops []transport.Hop, err error) {
+	delete(c.pending, r)
+	c.finish(r.done, hops, err)
+}
+
 // know gives the answer to a question without asking anybody.
 func (c *Client) know(r *resolution, q question) (answer, bool) {
 	if a, ok := c.cfg.Table.answer(q); ok {
+		return a, true
+	}
+	if a, ok := c.hosts.answer(q); ok {
 		return a, true
 	}
 	if a, ok := r.known[q]; ok {
@@ -294,35 +322,49 @@ func (c *Client) know(r *resolution, q question) (answer, bool) {
 
 // want has r wait for the answer to q, or know an error when it cannot be asked.
 func (c *Client) want(r *resolution, q question) {
-	if f := c.flights[q]; f != nil {
-		c.stats.Coalesced++
-		f.waiters = append(f.waiters, r)
-		r.open++
-		return
-	}
 	if c.servers == nil {
 		c.servers = servers(&c.cfg)
+		if c.cfg.Server == "" && c.cfg.Post != nil {
+			c.readHosts(hostsFile)
+		}
 	}
-	switch {
-	case len(c.servers) == 0:
+	if a, ok := c.hosts.answer(q); ok { // it was read just now
+		r.known[q] = a
+		return
+	}
+	if len(c.servers) == 0 {
 		r.known[q] = answer{err: ErrNoDNS}
 		return
-	case len(c.queued) >= maxWaiting:
+	}
+	known, ok := c.flights.join(r, q)
+	if known {
+		c.stats.Coalesced++
+	}
+	if !ok {
 		r.known[q] = answer{err: ErrBusy}
 		return
 	}
-	c.flights[q] = &flight{waiters: []*resolution{r}}
 	r.open++
-	c.queued = append(c.queued, q)
 	c.launch()
+}
+
+// readHosts reads the names of the system, as far as they can be read.
+func (c *Client) readHosts(path string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return // a system without one
+	}
+	defer f.Close()
+	_ = c.hosts.ReadHosts(io.LimitReader(f, maxHosts)) // what comes before an error counts, as everywhere
 }
 
 // launch starts the questions whose turn it is.
 func (c *Client) launch() {
-	for c.running < maxFlights && len(c.queued) > 0 {
-		q := c.queued[0]
-		c.queued = c.queued[1:]
-		c.running++
+	for {
+		q, ok := c.flights.next()
+		if !ok {
+			return
+		}
 		c.stats.Questions++
 		a := asker{servers: c.servers, timeout: c.cfg.Timeout}
 		ctx, post := c.ctx, c.cfg.Post
@@ -336,21 +378,20 @@ func (c *Client) launch() {
 
 // answered brings the answer to a question to those who wait.
 func (c *Client) answered(q question, a answer) {
-	c.running--
-	f := c.flights[q]
-	delete(c.flights, q)
-	if c.closed || f == nil {
+	if c.closed {
 		return
 	}
+	waiters := c.flights.land(q)
 	if c.cfg.Now != nil && a.ttl > 0 {
 		c.stats.Evicted += c.cache.put(q, a, c.cfg.Now())
 	}
 	c.launch()
-	for _, r := range f.waiters {
+	for _, r := range waiters {
 		if _, waits := c.pending[r]; !waits {
 			continue
 		}
 		r.known[q] = a
+		r.silent = r.silent || errors.Is(a.err, ErrTimeout)
 		if r.open--; r.open == 0 {
 			c.advance(r)
 		}

@@ -49,11 +49,14 @@ srv   _sip._udp.b.com    10 0 5060 proxy.b.com.
 srv   _sip._udp.b.com    20 0 5062 backup.b.com
 srv   _sip._tcp.b.com    10 0 5061 proxy2.b.com
 srv   _sips._tcp.b.com   10 0 0 tls.b.com
-naptr n.com  20 10 s SIP+D2U   _sip._udp.b.com
+naptr n.com  10 30 s SIP+D2U   _sip._udp.b.com
 naptr n.com  10 20 s SIP+D2T   _sip._tcp.b.com
 naptr n.com  10 10 s SIPS+D2T  _sips._tcp.b.com
 naptr n.com  5  10 s SIP+D2S   _sip._sctp.b.com
 naptr n.com  30 10 a SIP+D2W   proxy.b.com
+naptr dead.com 10 10 s SIP+D2T _sip._tcp.nowhere.gone.com
+naptr dead.com 20 10 s SIP+D2U _sip._udp.b.com
+naptr dead.com 30 10 s SIP+D2T _sip._tcp.b.com
 srv   _sip._udp.closed.com 0 0 0 .
 host  closed.com    192.0.2.66
 srv   _sip._udp.literal.com 0 0 5080 192.0.2.9
@@ -100,8 +103,9 @@ func TestRules(t *testing.T) {
 		{"4.2 SRV and sips with TCP", "sips:b.com;transport=tcp", "tls:127.0.2.4:5061/b.com", nil},
 		{
 			"4.1 NAPTR order", "sip:n.com",
-			"tls:127.0.2.4:5061/n.com tcp:127.0.2.2:5061 udp:127.0.2.1:5060 udp:127.0.2.3:5062 ws:127.0.2.1:80/n.com", nil,
+			"tls:127.0.2.4:5061/n.com tcp:127.0.2.2:5061 udp:127.0.2.1:5060 udp:127.0.2.3:5062", nil,
 		},
+		{"3403 4.1 a higher order where the first leads nowhere", "sip:dead.com", "udp:127.0.2.1:5060 udp:127.0.2.3:5062", nil},
 		{"4.1 NAPTR and sips", "sips:n.com", "tls:127.0.2.4:5061/n.com", nil},
 		{"4.1 NAPTR is not for a given transport", "sip:n.com;transport=udp", "", ErrNotFound},
 		{"2782 no such service", "sip:closed.com", "", ErrRefused},
@@ -162,6 +166,7 @@ func TestTransportsAndFamilies(t *testing.T) {
 			"tcp:127.0.2.2:5061 udp:127.0.2.1:5060 udp:127.0.2.3:5062", nil,
 		},
 		{"sip:n.com", []transport.Proto{transport.UDP}, 0, "udp:127.0.2.1:5060 udp:127.0.2.3:5062", nil},
+		{"sip:n.com", []transport.Proto{transport.WS}, 0, "ws:127.0.2.1:80/n.com", nil},
 		{"sips:n.com", []transport.Proto{transport.UDP}, 0, "", ErrTransport},
 		{"sips:192.0.2.1", []transport.Proto{transport.UDP}, 0, "", ErrTransport},
 		{"sip:192.0.2.1", []transport.Proto{transport.TCP}, 0, "tcp:192.0.2.1:5060", nil},

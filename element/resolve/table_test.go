@@ -2,10 +2,14 @@ package resolve
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
+
+	"sipscope/element/transport"
 )
 
 func TestTable(t *testing.T) {
@@ -51,5 +55,36 @@ func TestTable(t *testing.T) {
 	if want := `line 3: host a.com: "x": want ADDRESS, ADDRESS:PORT or TRANSPORT:ADDRESS:PORT: cannot be read`; err == nil ||
 		err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// TestHosts has names of the system: they come after those of the table, and before DNS.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(path, []byte("192.0.2.1 pbx pbx.a.com\n192.0.2.2 proxy.b.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	z := serve(t, zoneText, nil)
+	l := newLoop()
+	c := l.client(Config{Server: z.addr, Table: table(t, "host pbx.a.com 192.0.2.9")})
+	defer c.Close()
+	c.readHosts(filepath.Join(path, "none"))
+	c.readHosts(path)
+	for uri, want := range map[string]string{
+		"sip:pbx": "udp:192.0.2.1:5060", "sip:pbx.a.com": "udp:192.0.2.9:5060", "sip:PBX:5070;transport=tcp": "tcp:192.0.2.1:5070",
+	} {
+		done := false
+		c.Resolve([]byte(uri), func(hops []transport.Hop, err error) {
+			if done = true; text(hops) != want || err != nil {
+				t.Errorf("%s: %s, %v, want %s", uri, text(hops), err, want)
+			}
+		})
+		if !done {
+			t.Errorf("%s: DNS is asked", uri)
+		}
+	}
+	if got, err := l.resolve(t, c, "sip:b.com;transport=tcp"); got != "tcp:192.0.2.2:5060" || err != nil {
+		t.Errorf("a target of SRV: %s, %v", got, err)
 	}
 }

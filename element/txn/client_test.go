@@ -2,6 +2,7 @@ package txn
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -341,6 +342,31 @@ func TestSendErrors(t *testing.T) {
 	}
 	w.mustSend(transport.UDP, ours("INVITE", "z9hG4bK1"), 0) // another method, another transaction
 	if _, err := w.l.Send(hop(transport.UDP), []byte(ours("OPTIONS", "z9hG4bK3")), 0); !errors.Is(err, ErrLimit) {
+		t.Errorf("over the limit: %v, want %v", err, ErrLimit)
+	}
+}
+
+// TestCancelAtLimit holds that a CANCEL goes out when no other request may, once for each INVITE.
+func TestCancelAtLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Config{Clients: 2})
+	var ids []ID
+	for i := range 2 {
+		raw := ours("INVITE", fmt.Sprintf("z9hG4bK%d", i))
+		ids = append(ids, w.mustSend(transport.UDP, raw, 0))
+		w.receive(transport.UDP, reply(t, raw, 180, compose.Reply{}))
+	}
+	for range 3 {
+		for _, id := range ids {
+			if err := w.l.Cancel(id, ""); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if s := w.l.Stats(); s.OpenOf(Client) != 2 || s.OpenOf(ClientInvite) != 2 || s.Refused != 0 {
+		t.Errorf("%+v", s)
+	}
+	if _, err := w.l.Send(hop(transport.UDP), []byte(ours("OPTIONS", "z9hG4bK9")), 0); !errors.Is(err, ErrLimit) {
 		t.Errorf("over the limit: %v, want %v", err, ErrLimit)
 	}
 }

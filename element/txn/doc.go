@@ -24,7 +24,8 @@
 //     baddn); the method of CSeq is another (3.1.2.17 mismatch01); Content-Length is no number (3.1.2.3 ncl) or more than
 //     what is there (3.1.2.2 clerr); the request line is not as RFC 3261 7.1 has it (3.1.2.7 ltgtruri, 3.1.2.8 lwsruri,
 //     3.1.2.9 lwsstart, 3.1.2.10 trws, 3.1.2.11 escruri); the top Via has empty parameters (3.1.2.1 badinv01).
-//   - 482: the request came before by another way (RFC 3261 8.2.2.2), unless Config.Merged allows it.
+//   - 482: the request came before by another way, and has no final response yet or a 2xx (RFC 3261 8.2.2.2), unless
+//     Config.Merged allows it.
 //   - 503 with Retry-After: a limit is reached.
 //
 // A request without a readable top Via cannot be answered and is dropped. So are responses that break these rules

@@ -238,7 +238,7 @@ func FuzzLayer(f *testing.F) {
 			c.check()
 		}
 		if len(c.open) != 0 || c.l.slab.used != 0 || c.l.servers != 0 || c.l.clients != 0 ||
-			c.l.byKey.used != 0 || c.l.progress.used != 0 {
+			c.l.byKey.used != 0 || c.l.copies.used != 0 {
 			t.Fatalf("left: %v, %+v", c.open, c.l.Stats())
 		}
 		if next := c.l.Wake(c.now); next != math.MaxInt64 {

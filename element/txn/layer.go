@@ -17,12 +17,12 @@ type Layer struct {
 	times times
 	now   int64 // nanoseconds since 1970; never goes back
 
-	slab     slab
-	arena    arena
-	ends     hopEnds
-	byKey    index // all transactions by key
-	progress index // server transactions without final response, by what their copies share
-	queues   []queue
+	slab   slab
+	arena  arena
+	ends   hopEnds
+	byKey  index // all transactions by key
+	copies index // server transactions that copies must not repeat, by what those share: see isMerged
+	queues []queue
 
 	servers, clients int
 	gen              uint32
@@ -170,7 +170,8 @@ func (l *Layer) startTimers(x uint32, r *record) {
 	} else if r.kind == ServerInvite && l.cfg.Trying {
 		l.start(x, r, timerState, tryingAfter)
 	}
-	if resends := r.kind < ServerInvite && r.state == Trying || r.kind == ServerInvite && r.state == Completed; resends && !reliable {
+	if r.kind == Server && r.state == Trying || !reliable &&
+		(r.kind < ServerInvite && r.state == Trying || r.kind == ServerInvite && r.state == Completed) {
 		r.resent = 0
 		l.start(x, r, timerResend, l.times.resend(r.kind, r.state, 0))
 	}
@@ -184,23 +185,23 @@ func (l *Layer) enter(x uint32, r *record, to State) {
 	l.stats.Open[r.kind][r.state]--
 	l.stats.Open[r.kind][to]++
 	r.state = to
-	if to == Proceeding && r.kind != ClientInvite {
-		return // the timers go on
+	if to == Proceeding && r.kind == Client {
+		return // timers E and F go on
+	}
+	if to == Proceeding && r.kind == Server {
+		l.stop(r, timerResend) // a 100 was sent; the client's timer F goes on since the request
+		return
 	}
 	l.startTimers(x, r)
 	if to != Proceeding {
-		l.answered(x, r)
+		l.answered(r)
 	}
 }
 
 // answered gives up what a transaction needs until its final response only.
-func (l *Layer) answered(x uint32, r *record) {
+func (l *Layer) answered(r *record) {
 	l.arena.free(&r.req)
 	l.arena.free(&r.reason)
-	if r.flags&flagMerge != 0 {
-		r.flags &^= flagMerge
-		l.progress.remove(r.merge, x)
-	}
 	if r.state == Confirmed || r.state == Accepted {
 		l.arena.free(&r.msg)
 	}
@@ -209,7 +210,8 @@ func (l *Layer) answered(x uint32, r *record) {
 // end destroys a transaction and tells the user, err first when there is one.
 func (l *Layer) end(x uint32, r *record, err error) {
 	id, data, internal := r.id(x), r.data, r.flags&flagInternal != 0
-	l.answered(x, r)
+	l.answered(r)
+	l.unmerge(x, r)
 	l.stop(r, timerState)
 	l.stop(r, timerResend)
 	l.byKey.remove(r.key.hash(), x)

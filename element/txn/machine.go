@@ -9,7 +9,7 @@ const (
 	evFinal                    // 300 to 699, likewise
 	evRequest                  // a server: its request came again
 	evAck                      // a server INVITE: its ACK
-	evResend                   // timer A, E or G
+	evResend                   // timer A, E or G; a server other than INVITE: it has been silent for long
 	evTimeout                  // the timer of the state: see timers
 	evError                    // the link could not send
 	events
@@ -22,7 +22,7 @@ const (
 	doSend    action = 1 << iota // send the request again; send the response that the user gave, or the last one again
 	doAck                        // client INVITE: make the ACK, send it, keep what it takes to send it again
 	doAckMore                    // client INVITE: send the ACK again
-	doTrying                     // server INVITE: send 100
+	doTrying                     // server: send 100
 	doLate                       // server: count that no response came in time (RFC 4320)
 	doAbsorb                     // count what came as absorbed
 	doFail                       // tell the user the error, or the timeout
@@ -162,9 +162,10 @@ var machines = [Kinds]machine{ //nolint:gochecknoglobals // read-only tables
 			evSuccess:     {Completed, doSend},
 			evFinal:       {Completed, doSend},
 			evRequest:     stay(Trying, doAbsorb),
-			evAck:         none, evResend: none,
-			evTimeout: {Completed, doLate}, // 64*T1 after the request: its client gave up
-			evError:   none,
+			evAck:         none,
+			evResend:      {Proceeding, doTrying}, // timer E of the client is T2 now
+			evTimeout:     {Completed, doLate},    // as below, if ever T2 is that long
+			evError:       none,
 		},
 		Proceeding: {
 			evProvisional: stay(Proceeding, doSend),
@@ -172,7 +173,7 @@ var machines = [Kinds]machine{ //nolint:gochecknoglobals // read-only tables
 			evFinal:       {Completed, doSend},
 			evRequest:     stay(Proceeding, doSend|doAbsorb),
 			evAck:         none, evResend: none,
-			evTimeout: {Completed, doLate},
+			evTimeout: {Completed, doLate}, // 64*T1 after the request: its client gave up
 			evError:   stay(Proceeding, doFail),
 		},
 		Completed: {

@@ -91,6 +91,7 @@ var figures = [Kinds]string{
 		Trying 2xx → Completed: send
 		Trying 3-6xx → Completed: send
 		Trying request → Trying: absorb
+		Trying resend → Proceeding: 100
 		Trying timeout → Completed: late
 		Proceeding 1xx → Proceeding: send
 		Proceeding 2xx → Completed: send

@@ -34,7 +34,7 @@ func (l *Layer) receiveRequest(received *transport.Received) {
 	case x != 0:
 		l.again(x, received)
 	case m.MethodID == sip.MethodCancel:
-		l.receiveCancel(&k, received)
+		l.receiveCancel(&k, same, received)
 	case !l.cfg.Merged && l.isMerged(m):
 		l.stats.Merged++
 		l.refuse(received, 482, "")
@@ -70,23 +70,31 @@ func (l *Layer) accept(k *key, received *transport.Received) {
 		if hash, ok := l.keys.mergeHash(m); ok {
 			r.merge = hash
 			r.flags |= flagMerge
-			l.progress.add(hash, x)
+			l.copies.add(uint32(hash), x) //nolint:gosec // the lower half
 		}
 	}
 	l.user.Request(r.id(x), received)
 }
 
-// isMerged reports whether a request is in progress that this one, of another branch, is a copy of (RFC 3261 8.2.2.2).
+// isMerged reports whether this request is a copy, of another branch, of one whose transaction is there (RFC 3261 8.2.2.2):
+// one without final response, or one that succeeded. A request that was refused had no effect, and who repeats it with a
+// new branch wants another answer: a proxy that forks serially, a client that tries the next hop after a 503 (RFC 3263
+// 4.3), and those that answer a challenge without a new CSeq.
 func (l *Layer) isMerged(m *sip.Message) bool {
 	hash, ok := l.keys.mergeHash(m)
 	if !ok {
 		return false
 	}
-	x, _ := l.progress.find(hash, func(x uint32) bool {
-		raw, _ := l.request(l.slab.at(x))
-		return sip.Parse(raw, &l.msg) == nil && isMerged(m, &l.msg)
-	})
+	x, _ := l.copies.find(uint32(hash), func(x uint32) bool { return l.slab.at(x).merge == hash }) //nolint:gosec // likewise
 	return x != 0
+}
+
+// unmerge lets copies of a request in.
+func (l *Layer) unmerge(x uint32, r *record) {
+	if r.flags&flagMerge != 0 {
+		r.flags &^= flagMerge
+		l.copies.remove(uint32(r.merge), x) //nolint:gosec // the lower half
+	}
 }
 
 // receiveAck takes an ACK: of a transaction, of a response that was given without one, or of a 2xx.
@@ -120,8 +128,9 @@ func (l *Layer) answers(r *record, ack *sip.Message) bool {
 }
 
 // receiveCancel takes a new CANCEL: it answers it, and tells the user when it is for an INVITE that has no final response
-// (RFC 3261 9.2).
-func (l *Layer) receiveCancel(k *key, received *transport.Received) {
+// (RFC 3261 9.2). Beyond a limit it does so without a transaction: a CANCEL relieves, and the answer to each copy is the
+// same.
+func (l *Layer) receiveCancel(k *key, same int, received *transport.Received) {
 	ix := l.findBeside(k, false)
 	if ix == 0 {
 		l.stats.Stray++
@@ -135,19 +144,30 @@ func (l *Layer) receiveCancel(k *key, received *transport.Received) {
 	target := l.slab.at(ix)
 	invite, data := target.id(ix), target.data
 	tell := target.kind == ServerInvite && target.state == Proceeding && target.flags&flagCancelled == 0
-	x, r := l.create(k, Server, transport.ReplyHop(received), 0)
-	r.flags |= flagInternal
-	l.keepRequest(r, received.Msg.Raw, received.Hop.Remote)
 	reply := compose.Reply{Status: 200, ToTag: l.tagOf(target, received)}
-	if err := l.reply(r.id(x), received, &reply); err != nil {
-		l.end(x, r, nil)
-		l.stats.Dropped++
+	if !l.confirm(k, same, received, &reply) {
 		return
 	}
 	if tell {
 		target.flags |= flagCancelled
 		l.user.Cancel(invite, data, received)
 	}
+}
+
+// confirm answers a CANCEL, by a transaction of the layer's own where the limits allow one. It reports whether it could.
+func (l *Layer) confirm(k *key, same int, received *transport.Received, reply *compose.Reply) bool {
+	if same >= crowd || l.full(l.servers, l.cfg.Limit) {
+		return l.answer(received, reply)
+	}
+	x, r := l.create(k, Server, transport.ReplyHop(received), 0)
+	r.flags |= flagInternal
+	l.keepRequest(r, received.Msg.Raw, received.Hop.Remote)
+	if err := l.reply(r.id(x), received, reply); err != nil {
+		l.end(x, r, nil)
+		l.stats.Dropped++
+		return false
+	}
+	return true
 }
 
 // tagOf is the To tag of the answer to a CANCEL: that of the last response to its INVITE, as far as there is one (RFC 3261
@@ -195,14 +215,20 @@ func (l *Layer) refuse(received *transport.Received, status int, reason string) 
 	if status == 503 {
 		reply.Headers = []compose.Header{{ID: sip.HeaderRetryAfter, Value: strconv.Itoa(retryAfter)}}
 	}
-	l.addServer(&reply)
-	raw, err := compose.Response(l.out[:0], received.Msg, received.Hop.Remote, &reply)
+	l.answer(received, &reply)
+}
+
+// answer sends an answer without state, and reports whether there is one.
+func (l *Layer) answer(received *transport.Received, reply *compose.Reply) bool {
+	l.addServer(reply)
+	raw, err := compose.Response(l.out[:0], received.Msg, received.Hop.Remote, reply)
 	l.out = raw
 	if err != nil {
 		l.stats.Dropped++
-		return
+		return false
 	}
 	l.link.Send(transport.ReplyHop(received), raw, 0)
+	return true
 }
 
 // tag appends the To tag of what the layer itself answers to m: a function of what m shares with its ACK and CANCEL.
@@ -244,6 +270,9 @@ func (l *Layer) Respond(id ID, raw []byte) error {
 	l.tick()
 	l.link.Send(l.ends.unpack(&r.hop), raw, uint64(id))
 	l.keepResponse(r, to, raw)
+	if status >= 300 {
+		l.unmerge(x, r)
+	}
 	if r.kind == ServerInvite && r.state == Proceeding && to == Proceeding {
 		l.stop(r, timerState) // no 100 is due any more
 	}

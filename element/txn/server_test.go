@@ -176,7 +176,31 @@ func TestServer(t *testing.T) {
 			w.after(1)
 		}, `
 			0 request OPTIONS
+			3500 > 100
 			64000 ended data=0`},
+		{"OPTIONS with a provisional answer: late is 64*T1 after the request", Config{}, func(w *world) {
+			w.receive(transport.UDP, options)
+			w.respond(options, 100)
+			w.after(31_999)
+			w.receive(transport.UDP, options)
+			w.respond(options, 200)
+		}, `
+			0 request OPTIONS
+			0 > 100
+			31999 > 100
+			31999 > 200`},
+		{"OPTIONS with a provisional answer over TCP, and none else", Config{}, func(w *world) {
+			w.receive(transport.TCP, options)
+			w.after(3_000)
+			w.respond(options, 100)
+			w.after(29_000)
+			w.respond(options, 200)
+			w.after(0)
+		}, `
+			0 request OPTIONS
+			3000 > 100
+			32000 ended data=0
+			32000 error no such transaction`},
 		{"CANCEL of an INVITE", Config{}, func(w *world) {
 			w.receive(transport.UDP, invite)
 			w.l.SetData(w.last, 9)
@@ -331,51 +355,67 @@ func TestMerged(t *testing.T) {
 	t.Parallel()
 	one := request("OPTIONS", "z9hG4bKone")
 	two := strings.Replace(one, "branch=z9hG4bKone", "branch=z9hG4bKtwo", 1)
+	inviteOne := strings.ReplaceAll(one, "OPTIONS", "INVITE")
+	inviteTwo := strings.ReplaceAll(two, "OPTIONS", "INVITE")
 	for _, c := range []struct {
 		name  string
 		cfg   Config
 		first string
-		done  bool // the first one is answered before the second comes
+		done  int // the answer to the first one, which comes before the second; 0: none
 		next  string
 		want  string
 	}{
-		{"a copy", Config{}, one, false, two, "0 request OPTIONS\n0 > 482"},
-		{"a copy at a proxy", Config{Merged: true}, one, false, two, "0 request OPTIONS\n0 request OPTIONS"},
-		{"a copy of one that was answered", Config{}, one, true, two, "0 request OPTIONS\n0 > 486\n0 request OPTIONS"},
+		{"a copy", Config{}, one, 0, two, "0 request OPTIONS\n0 > 482"},
+		{"a copy at a proxy", Config{Merged: true}, one, 0, two, "0 request OPTIONS\n0 request OPTIONS"},
+		{"a copy of one that rings", Config{}, inviteOne, 180, inviteTwo, "0 request INVITE\n0 > 180\n0 > 482"},
+		{"a copy of one that succeeded", Config{}, one, 200, two, "0 request OPTIONS\n0 > 200\n0 > 482"},
+		{"a copy of a call", Config{}, inviteOne, 200, inviteTwo, "0 request INVITE\n0 > 200\n0 > 482"},
+		{"a copy of one that succeeded at a proxy", Config{Merged: true}, one, 200, two, "0 request OPTIONS\n0 > 200\n0 request OPTIONS"},
+		{"another try after a failure", Config{}, one, 503, two, "0 request OPTIONS\n0 > 503\n0 request OPTIONS"},
+		{"another try of a call", Config{}, inviteOne, 486, inviteTwo, "0 request INVITE\n0 > 486\n0 request INVITE"},
 		{
 			"another CSeq",
 			Config{},
-			one, false, strings.Replace(two, "CSeq: 1", "CSeq: 2", 1),
+			one, 0, strings.Replace(two, "CSeq: 1", "CSeq: 2", 1),
 			"0 request OPTIONS\n0 request OPTIONS",
 		},
 		{
 			"another Call-ID",
 			Config{},
-			one, false, strings.Replace(two, "Call-ID: ", "Call-ID: x", 1),
+			one, 0, strings.Replace(two, "Call-ID: ", "Call-ID: x", 1),
 			"0 request OPTIONS\n0 request OPTIONS",
 		},
 		{
 			"another From tag",
 			Config{},
-			one, false, strings.Replace(two, "tag=a1", "tag=a2", 1),
+			one, 0, strings.Replace(two, "tag=a1", "tag=a2", 1),
 			"0 request OPTIONS\n0 request OPTIONS",
 		},
 		{
 			"in a dialog",
 			Config{},
-			strings.Replace(one, "192.0.2.1>\r\n", "192.0.2.1>;tag=b\r\n", 1), false,
+			strings.Replace(one, "192.0.2.1>\r\n", "192.0.2.1>;tag=b\r\n", 1), 0,
 			strings.Replace(two, "192.0.2.1>\r\n", "192.0.2.1>;tag=b\r\n", 1), "0 request OPTIONS\n0 request OPTIONS",
 		},
 	} {
 		w := newWorld(t, c.cfg)
 		w.receive(transport.UDP, c.first)
-		if c.done {
-			w.respond(c.first, 486)
+		if c.done != 0 {
+			w.respond(c.first, c.done)
 		}
 		w.receive(transport.UDP, c.next)
 		if diff := cmp.Diff(c.want, w.take()); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", c.name, diff)
 		}
+	}
+	// When the transaction of one that succeeded has ended, nothing is known of it.
+	w := newWorld(t, Config{})
+	w.receive(transport.UDP, one)
+	w.respond(one, 200)
+	w.after(32_000)
+	w.receive(transport.UDP, two)
+	if diff := cmp.Diff("0 request OPTIONS\n0 > 200\n32000 ended data=0\n32000 request OPTIONS", w.take()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
@@ -428,6 +468,45 @@ func TestCrowd(t *testing.T) {
 	w.receive(transport.UDP, request("M0", "z9hG4bKsame"))
 	if w.l.Stats().Absorbed != 1 {
 		t.Error("a retransmission is not found in a crowd")
+	}
+}
+
+// TestCancelFlood holds that CANCELs of one INVITE, which To tags without the magic cookie make different, stay within the
+// limits, whichever is reached first; that each is answered, and the user told once.
+func TestCancelFlood(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		limit, most int
+	}{
+		{10, 10},
+		{1000, crowd},
+	} {
+		w := newWorld(t, Config{Limit: c.limit, StrayCancel: true})
+		invite := strings.Replace(request("INVITE", "old"), ";rport", "", 1)
+		w.receive(transport.UDP, invite)
+		cancel := strings.ReplaceAll(invite, "INVITE", "CANCEL")
+		for i := range 100 {
+			w.receive(transport.UDP, strings.Replace(cancel, "192.0.2.1>\r\n", fmt.Sprintf("192.0.2.1>;tag=%d\r\n", i), 1))
+		}
+		want := "0 request INVITE\n0 > 200\n0 cancel data=0" + strings.Repeat("\n0 > 200", 99)
+		if diff := cmp.Diff(want, w.take()); diff != "" {
+			t.Errorf("limit %d: (-want +got)\n%s", c.limit, diff)
+		}
+		if s := w.l.Stats(); s.OpenOf(Server)+s.OpenOf(ServerInvite) != c.most {
+			t.Errorf("limit %d: %+v", c.limit, s)
+		}
+	}
+	// Full by other requests: the same answer to each copy, without state.
+	w := newWorld(t, Config{Limit: 1})
+	w.receive(transport.UDP, request("INVITE", "z9hG4bKone"))
+	for range 3 {
+		w.receive(transport.UDP, request("CANCEL", "z9hG4bKone"))
+	}
+	if diff := cmp.Diff("0 request INVITE\n0 > 200\n0 cancel data=0\n0 > 200\n0 > 200", w.take()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if w.sent[0].raw != w.sent[1].raw || w.sent[1].raw != w.sent[2].raw {
+		t.Errorf("answers differ: %q, %q", w.sent[0].raw, w.sent[1].raw)
 	}
 }
 

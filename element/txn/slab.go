@@ -9,7 +9,7 @@ type record struct {
 	hop    packedHop // client: where the request goes; server: where responses go
 	timers [timersOf]timer
 	key    key
-	merge  uint32 // hash of what copies of the request share: valid with flagMerge
+	merge  uint64 // hash of what copies of the request share: valid with flagMerge
 	gen    uint32 // upper half of the ID
 	req    ref    // the request: client, until the final response; server, with its source behind it, likewise
 	msg    ref    // server: the last response, whole or as a delta; client INVITE: the ACK as a delta
@@ -27,7 +27,7 @@ const (
 	flagCancel                      // client INVITE: a CANCEL waits for a provisional response
 	flagCancelled                   // client INVITE: CANCEL was sent; server INVITE: CANCEL came
 	flagDelta                       // msg is a delta
-	flagMerge                       // is in the index of requests in progress
+	flagMerge                       // is in the index of requests that must not come by another way
 	flagLate                        // server: no response came in time
 )
 

@@ -38,8 +38,19 @@ func newTimes(c *Config) times {
 // all64 is 64*T1: timers B, F, H, J, L and M.
 func (t *times) all64() int64 { return 64 * t.t1 }
 
+// silent is how long a request other than INVITE may go without any answer: until timer E of its client is T2. Then the
+// layer answers 100, which keeps the client from sending it again more often than that (RFC 4320 4.1). The timer that a
+// server does not need for retransmissions is used for it, so that the other one runs from the request on.
+func (t *times) silent() int64 {
+	sum := int64(0)
+	for d := t.t1; d < t.t2; d *= 2 {
+		sum += d
+	}
+	return min(max(sum, t.t1), t.all64()-t.t1)
+}
+
 // state is the timer that a state has, in nanoseconds; 0: it ends at once, -1: it has none. The timers of Trying go on in
-// Proceeding for non-INVITE transactions.
+// Proceeding but for those of a client INVITE.
 func (t *times) state(k Kind, s State, reliable bool) int64 {
 	wait := func(d int64) int64 {
 		if reliable {
@@ -52,7 +63,7 @@ func (t *times) state(k Kind, s State, reliable bool) int64 {
 		return t.all64()
 	case s == Confirmed: // I
 		return wait(t.t4)
-	case s == Trying: // B, F; RFC 4320 4.2
+	case s == Trying: // B, F; a server: RFC 4320 4.2
 		return t.all64()
 	case s != Completed:
 		return -1
@@ -65,12 +76,14 @@ func (t *times) state(k Kind, s State, reliable bool) int64 {
 	}
 }
 
-// resend is the n-th interval of timer A (n = 0 is the first), E or G.
+// resend is the n-th interval of timer A (n = 0 is the first), E or G; for a server other than INVITE, silent.
 func (t *times) resend(k Kind, s State, n uint8) int64 {
 	d := t.t1 << min(n, 6) // beyond 64*T1 the transaction is over
 	switch {
 	case k == ClientInvite: // A
 		return d
+	case k == Server:
+		return t.silent()
 	case k == Client && s == Proceeding:
 		return t.t2
 	default: // E, G
@@ -80,7 +93,7 @@ func (t *times) resend(k Kind, s State, n uint8) int64 {
 
 // durations are all that state and resend give: there is a queue for each.
 func (t *times) durations() []int64 {
-	all := []int64{0, tryingAfter, t.t2, t.t4, t.all64(), min(completedFor, t.all64())}
+	all := []int64{0, tryingAfter, t.t2, t.t4, t.all64(), min(completedFor, t.all64()), t.silent()}
 	for n := range uint8(7) {
 		all = append(all, t.resend(ClientInvite, Trying, n), t.resend(Client, Trying, n))
 	}
@@ -90,7 +103,7 @@ func (t *times) durations() []int64 {
 
 // Timers of a record.
 const (
-	timerResend = iota // A, E, G
+	timerResend = iota // A, E, G; silent
 	timerState         // the others
 	timersOf
 )

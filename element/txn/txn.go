@@ -41,14 +41,16 @@ type Config struct {
 	// Limit is how many server transactions there may be: beyond, a request gets 503 with Retry-After and no state.
 	// 0: 1,000,000.
 	Limit int
-	// Clients is how many client transactions there may be: beyond, Send gives ErrLimit. 0: 4 * Limit.
+	// Clients is how many client transactions there may be: beyond, Send gives ErrLimit. 0: 4 * Limit. A CANCEL that the
+	// layer sends counts, but is not refused, since it relieves: there is at most one for each INVITE, so that there are
+	// never more than twice Clients.
 	Clients int
 	// Memory is how many bytes of messages may be kept: beyond, the same happens as at the limits. 0: 2 GiB.
 	Memory int64
 	// Trying answers 100 to an INVITE that the user has not answered after 200 ms (RFC 3261 17.2.1).
 	Trying bool
 	// Merged lets requests through that came before by another way (RFC 3261 8.2.2.2), as a proxy must; without it they
-	// are answered 482.
+	// are answered 482 until the transaction of the first one has ended, or has a final response other than 2xx.
 	Merged bool
 	// StrayCancel gives a CANCEL that matches no transaction to User.Request with id 0, as a proxy needs it, which forwards
 	// it statelessly (RFC 3261 16.10); without it the layer answers 481 (9.2).
