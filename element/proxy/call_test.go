@@ -302,6 +302,7 @@ func TestNoAnswer(t *testing.T) {
 	alice.udp(request("MESSAGE", "sip:bob@b.com", "a2"))
 	r.run(40 * time.Second)
 	alice.takeLine("SIP/2.0 100")
+	alice.takeLine("SIP/2.0 100") // to the MESSAGE, 3.5 s after it (RFC 4320 4.1)
 	alice.takeLine("SIP/2.0 408")
 	for _, m := range alice.got { // retransmissions of the 408: nobody sends an ACK
 		if !strings.HasPrefix(m, "SIP/2.0 408") || parse(t, m).CSeqMethodID.String() != "INVITE" {

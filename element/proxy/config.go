@@ -35,6 +35,14 @@ type Resolver interface {
 	Resolve(uri []byte, done func(hops []transport.Hop, err error))
 }
 
+// KeyedResolver is a Resolver that a stateless proxy asks so that the answer is the same for all messages of one transaction
+// (RFC 3261 16.11, RFC 3263 4.4): for equal keys the same order, which depends on nothing but the records. Of a Resolver
+// that is none, it takes the first hop as it comes.
+type KeyedResolver interface {
+	Resolver
+	ResolveKeyed(uri []byte, key uint64, done func(hops []transport.Hop, err error))
+}
+
 // Authenticator looks at the Proxy-Authorization of requests (RFC 3261 22.3): an auth.Server with Proxy set.
 type Authenticator interface {
 	Check(now int64, m *sip.Message, body []byte) auth.Result
@@ -94,7 +102,7 @@ type Config struct {
 	Routes   []Route  // the static table
 	Outbound string   // URI of the next hop of all that is neither routed, nor a user of its own; "": by Request-URI
 
-	RecordRoute bool   // stay in the path of dialogs (RFC 3261 16.6 step 4)
+	RecordRoute bool   // stay in the path of dialogs (RFC 3261 16.6 step 4); those with a WebSocket client have it in any case
 	RecordHost  string // one of Names that Record-Route has instead of the address, such as "p1.example.com"; "": the address
 	StrictRoute bool   // write Record-Route without lr, as an RFC 2543 proxy did; for demonstrations
 	Fork        Fork

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 // engine is what the stateful and the stateless proxy share: where they are, and how a copy of a request is made.
 type engine struct {
 	cfg   Config
+	keyed KeyedResolver // cfg.Resolver, when it is one
 	self  self
 	link  transport.Link
 	stats Stats
@@ -47,6 +49,7 @@ func (e *engine) init(cfg *Config) error {
 	if err := e.cfg.check(); err != nil {
 		return err
 	}
+	e.keyed, _ = e.cfg.Resolver.(KeyedResolver)
 	e.self.init(&e.cfg)
 	e.flowKey = e.cfg.Rand.Uint64()
 	e.vias, e.hosts = make([][]byte, len(e.cfg.Routes)), make([]sip.URI, len(e.cfg.Routes))
@@ -94,9 +97,17 @@ func (e *engine) numeric(g *goal) (transport.Hop, bool) {
 // largeMessage is the size, in bytes, above which a link may send over TCP what was meant for UDP (RFC 3261 18.1.1).
 const largeMessage = 1000
 
+// errClear says that a request to a sips URI would leave without TLS (RFC 3261 26.2.2, RFC 5630 3.1.3).
+var errClear = errors.New("a sips request does not go in clear")
+
+func isSIPS(uri []byte) bool { return len(uri) > 5 && equalFold(uri[:5], "sips:") }
+
 // copyOf writes the copy of a request for one goal and one hop (RFC 3261 16.6 steps 1 to 9), which engine.plan was read
 // of. own is the part of the branch that is not the loop hash. The copy is e.out.
 func (e *engine) copyOf(r *transport.Received, g *goal, hop *transport.Hop, own uint64, breadth int) error {
+	if !hop.Proto.Secure() && (isSIPS(r.Msg.URI.Of(r.Msg.Raw)) || isSIPS(g.uri)) {
+		return errClear
+	}
 	hop.Local = nextAddr(&e.plan.out, hop)
 	sentBy, err := e.link.SentBy(*hop)
 	if err != nil {
@@ -116,7 +127,8 @@ func (e *engine) copyOf(r *transport.Received, g *goal, hop *transport.Hop, own 
 	if e.cfg.Auth != nil {
 		e.consume(m)
 	}
-	if e.cfg.RecordRoute && recorded(m) {
+	// without its way through this proxy a dialog with a WebSocket client ends with its first transaction
+	if (e.cfg.RecordRoute || hasFlow(&r.Hop) || hasFlow(hop)) && recorded(m) {
 		e.recordRoute(r, hop, sentBy, uri)
 	}
 	text := append(e.text[:0], "SIP/2.0/"...)
@@ -224,9 +236,10 @@ func (e *engine) consume(m *sip.Message) {
 }
 
 // recorded reports whether a request may begin a dialog, so that the proxy stays in its path (RFC 3261 16.6 step 4). A
-// request within a dialog has its route set already.
+// request within a dialog has its route set already; but a NOTIFY makes one though it has both tags, when it comes from
+// another fork or before the response (RFC 6665 4.3, 4.4.1).
 func recorded(m *sip.Message) bool {
-	if !m.To.Tag.Empty() {
+	if !m.To.Tag.Empty() && m.MethodID != sip.MethodNotify {
 		return false
 	}
 	switch m.MethodID {
@@ -251,13 +264,13 @@ func (e *engine) recordRoute(r *transport.Received, hop *transport.Hop, sentBy n
 	e.self.learn(in)
 	differ := r.Hop.Proto != hop.Proto || unmap(in) != unmap(sentBy) || hasFlow(&r.Hop) || hasFlow(hop)
 	if e.cfg.RecordHost == "" && in.IsValid() && differ {
-		e.recordOne(&r.Hop, in, secure)
+		e.recordOne(r.Msg, &r.Hop, in, secure)
 	}
-	e.recordOne(hop, sentBy, secure)
+	e.recordOne(r.Msg, hop, sentBy, secure)
 }
 
 // recordOne writes the Record-Route value of one side: the own end a, towards hop.
-func (e *engine) recordOne(hop *transport.Hop, a netip.AddrPort, secure bool) {
+func (e *engine) recordOne(m *sip.Message, hop *transport.Hop, a netip.AddrPort, secure bool) {
 	proto := hop.Proto
 	text := append(e.text[:0], '<')
 	if secure && proto.Secure() {
@@ -281,7 +294,7 @@ func (e *engine) recordOne(hop *transport.Hop, a netip.AddrPort, secure bool) {
 	if !e.cfg.StrictRoute {
 		text = append(text, ";lr"...)
 	}
-	text = append(text, '>')
+	text = append(e.appendSeal(text, m), '>')
 	e.edit.PrependBytes(sip.HeaderRecordRoute, text)
 	e.text = text
 }

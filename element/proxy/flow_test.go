@@ -15,7 +15,7 @@ import (
 func TestFlow(t *testing.T) {
 	t.Parallel()
 	for _, strict := range []bool{false, true} {
-		r := newRig(t, Config{RecordRoute: true})
+		r := newRig(t, Config{RecordRoute: strict}) // a WebSocket client has it in any case
 		alice, bob := r.peer(aliceAddr), r.peer(bobAddr)
 		send := func(text string) {
 			text = strings.ReplaceAll(text, "SIP/2.0/UDP 10.0.1.1:5060", "SIP/2.0/WS df7jal23ls0d.invalid")

@@ -29,7 +29,7 @@ func (toBob) Resolve(_ []byte, done func([]transport.Hop, error)) {
 var refusedTorture = map[string]string{
 	"unkscm": "416", "novelsc": "416", // 3.3.2, 3.3.3
 	"bext01": "420", // 3.3.5
-	"zeromf": "200", // 3.3.11: an OPTIONS, which whoever has it then may answer
+	"zeromf": "483", // 3.3.11: though an OPTIONS may be answered by whoever has it then
 }
 
 // TestTorture throws all messages of RFC 4475 at both kinds of proxy: what is not refused goes on as it is, and the proxy

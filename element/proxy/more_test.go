@@ -4,12 +4,14 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"sipscope/element/resolve"
 	"sipscope/element/transport"
 )
 
@@ -160,5 +162,45 @@ func TestDeterministic(t *testing.T) {
 	}
 	if d := cmp.Diff(run(), run()); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestStatelessSRV: all messages of one transaction go to the same of several servers, those of others to others (RFC 3261
+// 16.11, RFC 3263 4.4).
+func TestStatelessSRV(t *testing.T) {
+	t.Parallel()
+	table := &resolve.Table{}
+	for _, entry := range []string{"_sip._udp.b.com=1,50,5060,one.b.com", "_sip._udp.b.com=1,50,5060,two.b.com"} {
+		if err := table.SRV(entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, entry := range []string{"one.b.com=10.0.2.1", "two.b.com=10.0.2.2"} {
+		if err := table.Host(entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := resolve.New(resolve.Config{Table: table, Server: "none", Rand: rand.New(rand.NewPCG(1, 2))})
+	r := newRig(t, Config{})
+	r.stateless(Config{Resolver: names})
+	alice, one, two := r.peer(aliceAddr), r.peer(bobAddr), r.peer(bob2Addr)
+	const branches = 64
+	methods := []string{"INVITE", "INVITE", "CANCEL", "CANCEL", "INVITE", "ACK"}
+	toOne := 0
+	for branch := range branches {
+		for _, method := range methods {
+			alice.udp(request(method, "sip:bob@b.com", strconv.Itoa(branch)))
+			r.run(500 * ms)
+		}
+		switch {
+		case len(one.got) == len(methods) && len(two.got) == 0:
+			toOne++
+		case len(two.got) != len(methods) || len(one.got) != 0:
+			t.Errorf("branch %d: %d messages to one server, %d to the other", branch, len(one.got), len(two.got))
+		}
+		one.got, two.got = nil, nil
+	}
+	if toOne < branches/4 || toOne > branches*3/4 {
+		t.Errorf("%d of %d transactions to one of two equal servers", toOne, branches)
 	}
 }

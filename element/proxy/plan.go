@@ -21,6 +21,7 @@ type plan struct {
 	next   []byte
 	strict bool // next, the first Route value that stays, has no lr: an RFC 2543 neighbour; nil: there is none
 
+	sealed  bool          // an own Route value shows that the request is within a dialog; see guard.go
 	flow    transport.Hop // the connection that an own Route value names, Proto 0: none; see flow.go
 	out     transport.Hop // Proto and Local that the second of two own Route values asks for (16.6: one for each side)
 	loop    uint64        // of the branch, see loopHash
@@ -62,12 +63,12 @@ func (pl *plan) read(e *engine, r *transport.Received) {
 func (pl *plan) routes(e *engine, m *sip.Message) {
 	// A strict router has replaced the Request-URI by the URI that this proxy put into Record-Route, which has no user,
 	// and saved it as the last Route value (16.4, 16.12.1.2).
-	pl.last = pl.recorded(e)
+	pl.last = pl.recorded(e, m)
 	n := 0
 	var final []byte
 	for a := range m.Addresses(sip.HeaderRoute) {
 		uri := a.URI.Of(m.Raw)
-		pl.route(e, n, uri)
+		pl.route(e, m, n, uri)
 		final = uri
 		n++
 	}
@@ -86,10 +87,11 @@ func (pl *plan) routes(e *engine, m *sip.Message) {
 }
 
 // recorded reports whether the Request-URI is one that this proxy puts into Record-Route.
-func (pl *plan) recorded(e *engine) bool {
+func (pl *plan) recorded(e *engine, m *sip.Message) bool {
 	if !isSIP(pl.u.Scheme) || !e.self.is(&pl.u) {
 		return false
 	}
+	pl.sealed = pl.sealed || e.sealed(pl.u.Params, m)
 	if len(pl.u.User) == 0 {
 		return true
 	}
@@ -101,13 +103,14 @@ func (pl *plan) recorded(e *engine) bool {
 }
 
 // route reads one Route value, the nth: own ones at the top go, two when the dialog changes sides here.
-func (pl *plan) route(e *engine, n int, uri []byte) {
+func (pl *plan) route(e *engine, m *sip.Message, n int, uri []byte) {
 	if pl.drop < n || pl.next != nil {
 		return
 	}
 	u, _ := sip.ParseURI(uri)
 	if n < 2 && isSIP(u.Scheme) && e.self.is(&u) {
 		pl.drop++
+		pl.sealed = pl.sealed || e.sealed(u.Params, m)
 		if flow, ok := e.flow(u.User); ok {
 			pl.flow = flow
 		}

@@ -65,9 +65,9 @@ func (e *engine) validate(r *transport.Received) (status int) {
 	if !isSIP(e.plan.u.Scheme) && !equalFold(e.plan.u.Scheme, "tel") {
 		return 416
 	}
-	if m.MethodID == sip.MethodOptions && e.forSelf(m) {
+	if m.MethodID == sip.MethodOptions && e.forSelf() {
 		e.reply.Headers = append(e.reply.Headers, compose.Header{ID: sip.HeaderAllow, Value: "OPTIONS"})
-		return 200 // 16.3 step 3, 11.2: it may answer itself
+		return 200 // 16.3 step 3, 11.2: it is the final recipient
 	}
 	if m.MaxForwards == 0 {
 		return 483
@@ -81,11 +81,9 @@ func (e *engine) validate(r *transport.Received) (status int) {
 	return e.authenticate(r)
 }
 
-// forSelf reports whether an OPTIONS asks about this proxy: it names no user and no further hop, or its hops end here.
-func (e *engine) forSelf(m *sip.Message) bool {
-	if m.MaxForwards == 0 {
-		return true
-	}
+// forSelf reports whether an OPTIONS asks about this proxy: it names no user and no further hop. One for others whose hops
+// end here may be answered, too (11), but RFC 4475 3.3.11 asks for the 483, and those who trace the way wait for it.
+func (e *engine) forSelf() bool {
 	return e.plan.next == nil && len(e.plan.u.User) == 0 && isSIP(e.plan.u.Scheme) && e.self.is(&e.plan.u)
 }
 
@@ -110,7 +108,7 @@ func unfold(s string) string { return strings.Join(strings.Fields(s), " ") }
 // asked when it began, or was called.
 func (e *engine) authenticate(r *transport.Received) (status int) {
 	m := r.Msg
-	if e.cfg.Auth == nil || !m.To.Tag.Empty() || m.MethodID == sip.MethodAck || m.MethodID == sip.MethodCancel {
+	if e.cfg.Auth == nil || e.within(m) || m.MethodID == sip.MethodAck || m.MethodID == sip.MethodCancel {
 		return 0
 	}
 	for _, prefix := range e.cfg.Trust {

@@ -159,6 +159,31 @@ func TestTrapezoid(t *testing.T) {
 	r.idle()
 }
 
+// TestNotifyRecordRoute: every NOTIFY is recorded, though it has a To tag, since it may make the dialog (RFC 6665 4.3). A
+// BYE is not.
+func TestNotifyRecordRoute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Config{RecordRoute: true})
+	alice, bob := r.peer(aliceAddr), r.peer(bobAddr)
+	for method, want := range map[string][]string{"NOTIFY": {"<sip:10.0.0.1:5060;lr>"}, "BYE": nil} {
+		req := strings.Replace(request(method, "sip:bob@10.0.2.1", "n"+method, "Route: <sip:10.0.0.1:5060;lr>"),
+			"To: <sip:bob@b.com>", "To: <sip:bob@b.com>;tag=b1", 1)
+		if !strings.Contains(req, ";tag=b1") {
+			t.Fatal(req)
+		}
+		alice.udp(req)
+		r.run(5 * ms)
+		got := bob.takeLine(method + " ")
+		if d := cmp.Diff(want, headerOf(t, got, "Record-Route")); d != "" {
+			t.Errorf("%s: %s", method, d)
+		}
+		bob.reply(got, 200, "b1")
+		r.run(5 * ms)
+		alice.takeLine("SIP/2.0 200")
+	}
+	r.idle()
+}
+
 // TestDoubleRecordRoute: a call from UDP to TCP leads through both ends, in both directions.
 func TestDoubleRecordRoute(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,8 @@ func TestValidation(t *testing.T) {
 		{"scheme", "INVITE", "nobodyKnows:this", nil, "416", "", ""},
 		{"tel without gateway", "INVITE", "tel:+491", nil, "404", "", ""},
 		{"Max-Forwards", "INVITE", "sip:bob@10.0.2.1", []string{"Max-Forwards: 0"}, "483", "", ""},
-		{"OPTIONS with Max-Forwards 0", "OPTIONS", "sip:bob@10.0.2.1", []string{"Max-Forwards: 0"}, "200", "Allow", "OPTIONS"},
+		{"OPTIONS with Max-Forwards 0", "OPTIONS", "sip:bob@10.0.2.1", []string{"Max-Forwards: 0"}, "483", "", ""},
+		{"OPTIONS of the proxy with Max-Forwards 0", "OPTIONS", "sip:10.0.0.1", []string{"Max-Forwards: 0"}, "200", "Allow", "OPTIONS"},
 		{"OPTIONS of the proxy", "OPTIONS", "sip:10.0.0.1", nil, "200", "Server", "px"},
 		{"another method for the proxy", "MESSAGE", "sip:10.0.0.1", nil, "404", "", ""},
 		{
@@ -84,7 +85,7 @@ func TestClosed(t *testing.T) {
 		{"somebody else", "INVITE", "sip:bob@10.0.2.1", nil, "403"},
 		{"route of the sender", "INVITE", "sip:bob@b.com", []string{"Route: <sip:10.0.0.1;lr>, <sip:10.0.2.1;lr>"}, "403"},
 		{"table", "INVITE", "sip:00491@nowhere.org", nil, ""},
-		{"in a dialog", "BYE", "sip:bob@10.0.2.1", []string{"Route: <sip:10.0.0.1;lr>", "totag x"}, ""},
+		{"not by a Route", "BYE", "sip:bob@10.0.2.1", []string{"Route: <sip:10.0.0.1;lr>", "totag x"}, "403"},
 		{"not by a dialog's looks", "BYE", "sip:bob@10.0.2.1", []string{"totag x"}, "403"},
 	} {
 		for _, stateless := range []bool{false, true} {
@@ -108,6 +109,81 @@ func TestClosed(t *testing.T) {
 				alice.takeLine("SIP/2.0 " + tc.status)
 			})
 		}
+	}
+}
+
+// TestSealed: what comes with the Record-Route of a dialog that was let through goes on; with that of another one, or in
+// one that looks as if it were one, it does not: not past a closed proxy, and not past passwords.
+func TestSealed(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []bool{false, true} {
+		cfg := bCom(1000, 500)
+		cfg.Closed, cfg.RecordRoute, cfg.StrictRoute = true, true, strict
+		r := newRig(t, cfg)
+		alice, bob := r.peer(aliceAddr), r.peer(bobAddr)
+		r.peer(bob2Addr)
+		alice.udp(request("INVITE", "sip:bob@b.com", "x1"))
+		r.run(5 * ms)
+		routes := headerOf(t, bob.takeLine("INVITE"), "Record-Route")
+		if len(routes) != 1 || !strings.Contains(routes[0], ";d=") {
+			t.Fatalf("Record-Route %q", routes)
+		}
+		alice.takeLine("SIP/2.0 100")
+		within := func(callID string) string {
+			uri, route := "sip:bob@10.0.2.1", "Route: "+routes[0]
+			if strict {
+				uri, route = strings.Trim(routes[0], "<>"), "Route: <sip:bob@10.0.2.1>"
+			}
+			return strings.ReplaceAll(request("BYE", uri, "y"+callID, route, "totag x"), "c1@a", callID)
+		}
+		alice.udp(within("c1@a"))
+		r.run(5 * ms)
+		bob.takeLine("BYE sip:bob@10.0.2.1")
+		alice.udp(within("c2@a"))
+		alice.udp(strings.ReplaceAll(within("c3@a"), "BYE", "ACK"))
+		r.run(5 * ms)
+		alice.takeLine("SIP/2.0 403")
+		bob.none()
+	}
+}
+
+// TestAuthInDialog: a To tag is no password.
+func TestAuthInDialog(t *testing.T) {
+	t.Parallel()
+	cfg := bCom(1000, 500)
+	server, err := auth.NewServer(auth.ServerConfig{
+		Realm: "b.com", Proxy: true, Rand: rand.New(rand.NewPCG(1, 1)), Lookup: func(string, string) (string, bool) { return "", false },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Auth, cfg.Realm = server, "b.com"
+	r := newRig(t, cfg)
+	alice, bob := r.peer(aliceAddr), r.peer(bobAddr)
+	for i, method := range []string{"INVITE", "BYE", "MESSAGE", "ACK"} {
+		alice.udp(request(method, "sip:x@10.0.2.1", fmt.Sprint("z", i), "Route: <sip:10.0.0.1;lr>", "totag x"))
+		r.run(5 * ms)
+		if method != "ACK" {
+			alice.takeLine("SIP/2.0 407")
+		}
+		bob.none()
+	}
+}
+
+// TestSips: a request to a sips URI leaves over TLS or not at all.
+func TestSips(t *testing.T) {
+	t.Parallel()
+	for _, uri := range []string{"sips:bob@b.com", "sips:00491@nowhere.org"} {
+		cfg := bCom(1000, 500)
+		cfg.Routes = []Route{{Prefix: "00", URI: "sip:10.0.2.1"}}
+		r := newRig(t, cfg)
+		alice, bob, bob2 := r.peer(aliceAddr), r.peer(bobAddr), r.peer(bob2Addr)
+		alice.udp(request("INVITE", uri, "s"))
+		r.run(5 * ms)
+		bob.none()
+		bob2.none()
+		alice.takeLine("SIP/2.0 100")
+		alice.takeLine("SIP/2.0 500")
 	}
 }
 

@@ -37,7 +37,7 @@ func (e *engine) pass(r *transport.Received) {
 	e.stats.Kept += size
 	during, called := true, false
 	raw, from, keep := bytes.Clone(r.Msg.Raw), r.Hop, first.store()
-	e.cfg.Resolver.Resolve(e.nextURI(first), func(hops []transport.Hop, err error) {
+	e.ask(e.nextURI(first), r.Msg, func(hops []transport.Hop, err error) {
 		if called {
 			return
 		}
@@ -60,6 +60,16 @@ func (e *engine) pass(r *transport.Received) {
 		e.passTo(again, &g, hops[0])
 	})
 	during = false
+}
+
+// ask finds the hops for a request that is forwarded without state, by what makes its branch: where its retransmissions, its
+// CANCEL and its ACK go, too.
+func (e *engine) ask(uri []byte, m *sip.Message, done func(hops []transport.Hop, err error)) {
+	if e.keyed != nil {
+		e.keyed.ResolveKeyed(uri, onceHash(e.onceKey, m), done)
+		return
+	}
+	e.cfg.Resolver.Resolve(uri, done)
 }
 
 // passTo sends the copy.

@@ -12,14 +12,14 @@ func (e *engine) targets(m *sip.Message) (status int) {
 	pl := &e.plan
 	e.goals = append(e.goals[:0], goal{})
 	if pl.next != nil { // its Route says where it goes
-		return e.leaves(!m.To.Tag.Empty())
+		return e.leaves(m)
 	}
 	if pl.flow.Proto != 0 {
 		e.goals[0].hop = pl.flow
 		return 0
 	}
 	// A request within a dialog that was routed here goes to its remote target, which is no matter of tables.
-	fixed := pl.drop > 0 && !m.To.Tag.Empty()
+	fixed := pl.drop > 0 && e.within(m)
 	if !fixed && e.static(false) {
 		return 0
 	}
@@ -36,16 +36,7 @@ func (e *engine) targets(m *sip.Message) (status int) {
 	if !isSIP(pl.u.Scheme) {
 		return 404 // tel, and no gateway for it
 	}
-	return e.leaves(false)
-}
-
-// leaves is the status for a request that goes where its sender says: 403 from a closed proxy, unless it is part of a
-// dialog (RFC 3261 16.12).
-func (e *engine) leaves(dialog bool) (status int) {
-	if e.cfg.Closed && !dialog {
-		return 403
-	}
-	return 0
+	return e.leaves(m)
 }
 
 // users finds the targets of a request for an own domain.
