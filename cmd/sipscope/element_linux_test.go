@@ -81,9 +81,10 @@ func TestFaultyElements(t *testing.T) {
 			proxyAt, bobAt, aliceAt := hostileNet.address(t)+":5060", hostileNet.address(t)+":5060", hostileNet.address(t)+":5060"
 			proxy := ours(t, "proxy at", append([]string{"proxy", "--listen", "udp:" + proxyAt, "--record-route", "--relay"}, withoutT1(fault)...)...)
 			bob := ours(t, "user agent at", append([]string{"ua", "answer", "--listen", "udp:" + bobAt, "--media", "none", "--ring", "-1s"}, fault...)...)
+			// --ring: a caller whose 2xx is lost each time it is sent would wait on, with the proxy's 100 in hand
 			alice := ours(t, "", append([]string{
 				"ua", "call", "sip:bob@" + bobAt, "--listen", "udp:" + aliceAt, "--route", "sip:" + proxyAt + ";lr", "--media", "none",
-				"--talk", "50ms", "--rate", "40", "--calls", "80",
+				"--talk", "50ms", "--rate", "40", "--calls", "80", "--ring", "15s",
 			}, fault...)...)
 			alice.ends()
 			var answered, succeeded int

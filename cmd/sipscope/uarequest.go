@@ -68,17 +68,14 @@ func (c *registerCommand) run(cmd *cobra.Command, args []string) error {
 	p.leave = c.once
 	return p.play(cmd.Context(), func() error {
 		begun = p.agent.Now()
-		reg, err := p.agent.Register(opt)
-		if err == nil && c.remove {
-			err = reg.Remove(true)
-		}
+		_, err := p.agent.Register(opt)
 		return err
 	})
 }
 
 // options reads the flags.
 func (c *registerCommand) options(aor string) ua.RegisterOptions {
-	opt := ua.RegisterOptions{Registrar: c.registrar, AOR: "<" + aor + ">", Expires: c.expires, Once: c.once}
+	opt := ua.RegisterOptions{Registrar: c.registrar, AOR: "<" + aor + ">", Expires: c.expires, Once: c.once, RemoveAll: c.remove}
 	if opt.Registrar == "" {
 		scheme, rest, _ := strings.Cut(aor, ":")
 		_, host, found := strings.Cut(rest, "@")

@@ -66,7 +66,7 @@ type behaviour struct {
 
 // answer reads the host's "on HOST call" and "on HOST subscribe".
 func (m *member) answer() (*behaviour, error) {
-	b := &behaviour{m: m, Answer: ua.Answer{Code: 480}, trying: true}
+	b := &behaviour{m: m, Answer: ua.Answer{Code: 480, RingOnce: true}, trying: true}
 	for i := range m.c.flow.Answers {
 		a := &m.c.flow.Answers[i]
 		if a.Who != m.Name {
