@@ -82,14 +82,8 @@ func (t *Tracker) moveDialog(x *seen, d *dialogRec) {
 	success := s.Status >= 200 && s.Status < 300
 	switch {
 	case s.Request:
-		switch s.MethodID {
-		case sip.MethodBye:
+		if ends(s, d) {
 			d.state = DialogEnded
-		case sip.MethodNotify: // a dialog that an INVITE made outlives a subscription in it (RFC 6665 4.4.1)
-			if value, ok := s.Value(sip.HeaderSubscriptionState); ok && !d.answered && !d.early && terminates(value) {
-				d.state = DialogEnded
-			}
-		default:
 		}
 	case success && s.CSeqMethodID == sip.MethodInvite:
 		t.confirm(x.c, d)
@@ -100,6 +94,15 @@ func (t *Tracker) moveDialog(x *seen, d *dialogRec) {
 		x.c.early++
 		t.totals.Early++
 	}
+}
+
+// ends reports whether a request ends its dialog. One that an INVITE made outlives a subscription in it (RFC 6665 4.4.1).
+func ends(s *sip.Message, d *dialogRec) bool {
+	if s.MethodID != sip.MethodNotify {
+		return s.MethodID == sip.MethodBye
+	}
+	value, ok := s.Value(sip.HeaderSubscriptionState)
+	return ok && !d.answered && !d.early && terminates(value)
 }
 
 // confirm takes a 2xx of an INVITE.
