@@ -42,8 +42,11 @@ func (c *chunk) Release() {
 	s.mu.Unlock()
 }
 
-// grow makes room for a frame of that size and time, which waits from now on. The lock is held.
+// grow makes room for a frame of that size and time, which waits from now on. The lock is held. Time never goes back: what
+// was read before and is told later, such as RTP beside messages, has the time of what was told, or that of Tick.
 func (s *Source) grow(now int64, size int) []byte {
+	s.last = max(s.last, s.ticked, now)
+	now = s.last
 	c := s.filling()
 	if c == nil || cap(c.buf)-len(c.buf) < size {
 		c = s.chunk(size)

@@ -42,6 +42,7 @@ type Source struct {
 	waiting int   // packets
 	bytes   int   // of them
 	ticked  int64 // the time that Tick told
+	last    int64 // that of the newest packet
 	closed  bool
 	taken   uint64 // packets
 	lost    uint64 // messages and datagrams for which there was no room
@@ -99,7 +100,7 @@ func (s *Source) Message(
 	s.notify()
 }
 
-// Datagram sees a UDP datagram of any content, such as RTP.
+// Datagram sees a UDP datagram of any content, such as RTP. One that is told late has the time of what was told before it.
 func (s *Source) Datagram(now int64, src, dst netip.AddrPort, payload []byte) {
 	src, dst = family(src, dst)
 	if len(payload) > maxDatagram(src.Addr()) {

@@ -493,3 +493,31 @@ func BenchmarkMessage(b *testing.B) {
 		})
 	}
 }
+
+// TestTimeNeverGoesBack tells what was stamped earlier and handed over later: RTP by its reader, a message before a Tick.
+func TestTimeNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	s := tap.New(0)
+	a, b := netip.MustParseAddrPort("192.0.2.1:5060"), netip.MustParseAddrPort("192.0.2.2:5060")
+	s.Tick(start + 500)
+	var batch capture.Batch
+	if err := s.Next(t.Context(), &batch); err != nil || batch.Now != start+500 {
+		t.Fatalf("%d, %v", batch.Now, err)
+	}
+	s.Message(start, transport.UDP, 0, a, b, []byte("x"))
+	s.Datagram(start-300, a, b, []byte("RTP"))
+	s.Message(start+900, transport.TCP, 1, a, b, []byte("x"))
+	s.Datagram(start+700, a, b, []byte("RTP"))
+	_ = s.Close()
+	last := batch.Now
+	packets := read(t, s)
+	for i, p := range packets {
+		if p.Time < last {
+			t.Errorf("packet %d: %d ns back", i, last-p.Time)
+		}
+		last = p.Time
+	}
+	if len(packets) < 4 || last != start+900 {
+		t.Errorf("%d packets, the last at %d", len(packets), last-start)
+	}
+}

@@ -150,7 +150,7 @@ func BenchmarkUDPFlood(b *testing.B) {
 		for l.udp.queue(to, netip.Addr{}, text, Hop{}, 0) {
 			sent++
 		}
-		l.udp.flush(func(Hop, uint64, error) {}, func(netip.AddrPort, error) {})
+		l.udp.flush(func(Hop, uint64, error) {}, func(netip.AddrPort, []byte, error) {})
 	}
 	b.StopTimer()
 	_ = l.udp.close()

@@ -25,6 +25,8 @@ var (
 	ErrSlow = errors.New("peer does not read")
 	// ErrTooMany says that the limit of connections is reached and none is idle.
 	ErrTooMany = errors.New("too many connections")
+	// ErrMemory says that all connections together held too much, and this one most.
+	ErrMemory = errors.New("connections hold too much memory")
 	// ErrIdle says that a connection was closed since nothing came over it.
 	ErrIdle = errors.New("connection idle")
 	// ErrStream says that what came over a connection is not SIP, or no message that has an end.
@@ -43,6 +45,7 @@ type Config struct {
 	MaxMessage int // bytes of a message over a stream or in a frame; 0: 1 MiB. Beyond: 413
 	MaxConns   int // connections, both ways; 0: 10,000. Beyond, the one idle longest is closed, or a new one refused
 	MaxQueue   int // bytes that wait for one connection; 0: 4 MiB. Beyond, the connection is dropped
+	Memory     int // bytes that all connections hold, both ways; 0: 256 MiB. Beyond, those that hold most are dropped
 
 	DialTimeout    time.Duration // from the first message to the open connection, handshakes included; 0: 5 s
 	MessageTimeout time.Duration // from the first byte of a message to its last, and for handshakes; 0: 15 s
@@ -78,6 +81,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.MaxMessage, 1<<20)
 	orInt(&c.MaxConns, 10_000)
 	orInt(&c.MaxQueue, 4<<20)
+	orInt(&c.Memory, 256<<20)
 	orTime(&c.DialTimeout, 5*time.Second)
 	orTime(&c.MessageTimeout, 15*time.Second)
 	orTime(&c.WriteTimeout, 10*time.Second)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
 
@@ -41,7 +42,10 @@ type conn struct {
 	pinged        int64 // when the last ping was sent
 	dirty         bool  // the writer is to be woken
 	readDone      bool
+	owed          int    // requests that came over it and have no final response
 	unheard       []sent // what was sent since something came
+	kept          []kept // what was sent since the peer has sent its last
+	wroteAt       int64  // when the last of it was queued
 
 	// Handed from the reader to the loop with eventData, and back by resume.
 	chunk  []byte
@@ -61,6 +65,8 @@ type conn struct {
 	pending []sent // one for each message in out
 	writing []sent // what the writer has taken, into wbuf
 	wbuf    []byte
+	reading int  // bytes of the reader's buffer
+	queued  int  // bytes of out and pending, wbuf and writing
 	closing bool // end when all is written
 	dead    bool
 }
@@ -79,23 +85,28 @@ type sent struct {
 	hop      Hop
 	tag      uint64
 	end      int    // in out
+	at       int64  // when it was queued, as Endpoint.Now
+	branch   uint64 // see switches.key; of a message that was meant for UDP
 	switched uint32 // place of the "TCP" in the text of a request that was meant for UDP; 0: it was not
+	crossed  bool   // the connection was idle before: a FIN may be on its way
+	kept     bool   // the text is in conn.kept
 	control  bool   // a keep-alive, no message
 }
 
 // enqueue takes raw for the writer. It fails when the peer does not read.
-func (c *conn) enqueue(raw []byte, s sent, limit int) error {
+func (c *conn) enqueue(e *Endpoint, raw []byte, s sent) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.dead || c.closing:
 		return ErrConnGone
-	case len(c.out)+len(raw) > limit:
+	case len(c.out)+len(raw)+sentBytes*len(c.pending) > e.cfg.MaxQueue:
 		return ErrSlow
 	}
 	c.out = append(c.out, raw...)
 	s.end = len(c.out)
 	c.pending = append(c.pending, s)
+	c.weigh(e)
 	return nil
 }
 
@@ -107,8 +118,11 @@ func (c *conn) wakeWriter() {
 	}
 }
 
-// keepOut is how many bytes a queue may keep between two bursts.
-const keepOut = 64 << 10
+// What a queue may keep between two bursts.
+const (
+	keepOut  = 64 << 10 // bytes
+	keepSent = 512      // messages
+)
 
 // write is the writer: it writes what waits, all at once, until the connection is dropped or has written its last.
 func (c *conn) write(e *Endpoint) {
@@ -119,10 +133,9 @@ func (c *conn) write(e *Endpoint) {
 			return
 		}
 		for {
-			more, last := c.takeOut()
+			more, last := c.takeOut(e)
 			if last {
-				c.endWrite()
-				e.tell(event{kind: eventFlushed, conn: c})
+				e.tell(event{kind: eventFlushed, conn: c, err: c.endWrite()})
 				return
 			}
 			if !more {
@@ -137,19 +150,25 @@ func (c *conn) write(e *Endpoint) {
 }
 
 // takeOut moves what waits to the writer's side. last says that nothing waits and nothing will.
-func (c *conn) takeOut() (more, last bool) {
+func (c *conn) takeOut(e *Endpoint) (more, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writing = c.writing[:0]
-	if c.dead || len(c.pending) == 0 {
-		return false, c.closing && !c.dead
+	if c.dead {
+		return false, false
 	}
 	if cap(c.wbuf) > keepOut {
 		c.wbuf = nil
 	}
-	c.out, c.wbuf = c.wbuf[:0], c.out
-	c.pending, c.writing = c.writing, c.pending
-	return true, false
+	if cap(c.writing) > keepSent {
+		c.writing = nil
+	}
+	if more = len(c.pending) > 0; more {
+		c.out, c.wbuf = c.wbuf[:0], c.out
+		c.pending, c.writing = c.writing, c.pending
+	}
+	c.weigh(e)
+	return more, !more && c.closing
 }
 
 // writeTaken writes what takeOut took.
@@ -167,7 +186,12 @@ func (c *conn) writeTaken(timeout time.Duration) error {
 	from := 0
 	for i := range c.writing {
 		end := c.writing[i].end
-		if err := c.ws.Write(ctx, websocket.MessageText, c.wbuf[from:end]); err != nil {
+		// A text frame that is no UTF-8 ends the connection (RFC 6455 8.1); bodies may be anything.
+		typ := websocket.MessageText
+		if !utf8.Valid(c.wbuf[from:end]) {
+			typ = websocket.MessageBinary
+		}
+		if err := c.ws.Write(ctx, typ, c.wbuf[from:end]); err != nil {
 			if ctx.Err() != nil {
 				return ErrSlow
 			}
@@ -178,11 +202,13 @@ func (c *conn) writeTaken(timeout time.Duration) error {
 	return nil
 }
 
-// endWrite tells the peer that nothing more will come, so that it gets all before the socket is closed.
-func (c *conn) endWrite() {
+// endWrite tells the peer that nothing more will come, so that it gets all before the socket is closed. It fails when the
+// peer has broken the connection since.
+func (c *conn) endWrite() error {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && c.ws == nil {
-		_ = half.CloseWrite()
+		return half.CloseWrite()
 	}
+	return nil
 }
 
 // attach gives the connection its socket, so that drop can close it; false when it was dropped before.
@@ -200,9 +226,15 @@ func (c *conn) attach(nc net.Conn) bool {
 // peer that sends faster than they can be is held up by its own window. The time of a message runs from its first byte.
 func (c *conn) readStream(e *Endpoint) error {
 	f := framer{maxHead: e.cfg.MaxHead, maxMessage: e.cfg.MaxMessage}
-	timed := false
+	timed, held := false, 0
 	for {
-		n, err := c.nc.Read(f.room())
+		room := f.room()
+		if size := cap(f.buf); size != held {
+			if held = size; !c.hold(e, size) {
+				return ErrMemory
+			}
+		}
+		n, err := c.nc.Read(room)
 		if n > 0 {
 			if stop := c.took(e, &f, n); stop != nil {
 				return stop
@@ -268,22 +300,33 @@ func (c *conn) hand(e *Endpoint, f *framer) bool {
 // keepAlives counts what the framer has seen of them, and gives how many want an answer (RFC 5626 3.5.1): a double CRLF
 // is a ping, unless it begins with the CRLF that answers ours.
 func (c *conn) keepAlives(f *framer) (pings int) {
-	for f.crlf >= 2 && c.pinging.Load() {
-		c.pinging.Store(false)
-		c.ponged.Store(true)
-		c.count.keepAlives.Add(1)
+	if f.pongs > 0 {
+		c.heardPong()
+	}
+	pings, f.pings, f.pongs = f.pings, 0, 0
+	for f.crlf >= 2 && c.heardPong() {
 		f.crlf -= 2
 	}
-	pings = f.crlf / 4
+	pings += f.crlf / 4
 	f.crlf %= 4
 	c.count.keepAlives.Add(uint64(pings)) //nolint:gosec // not negative
 	return pings
 }
 
+// heardPong reports whether a pong was awaited.
+func (c *conn) heardPong() bool {
+	if !c.pinging.CompareAndSwap(true, false) {
+		return false
+	}
+	c.ponged.Store(true)
+	c.count.keepAlives.Add(1)
+	return true
+}
+
 // pong answers pings; false when the peer does not read.
 func (c *conn) pong(e *Endpoint, pings int) bool {
 	for range min(pings, 16) { // more at once is no keep-alive
-		if c.enqueue([]byte("\r\n"), sent{control: true}, e.cfg.MaxQueue) != nil {
+		if c.enqueue(e, []byte("\r\n"), sent{control: true}) != nil {
 			return false
 		}
 	}
@@ -312,7 +355,7 @@ func (c *conn) readFrames(ctx context.Context, e *Endpoint) error {
 	var buf []byte
 	for {
 		var err error
-		buf, err = c.readFrame(ctx, e.cfg.MessageTimeout, buf[:0])
+		buf, err = c.readFrame(ctx, e, buf[:0])
 		if errors.Is(err, websocket.ErrMessageTooBig) {
 			c.count.rejected.Add(1)
 		}
@@ -339,21 +382,25 @@ func (c *conn) readFrames(ctx context.Context, e *Endpoint) error {
 		}
 		if cap(buf) > keepOut {
 			buf = nil
+			c.hold(e, 0)
 		}
 	}
 }
 
 // readFrame appends one frame's payload to buf. Its time runs from its first byte.
-func (c *conn) readFrame(ctx context.Context, timeout time.Duration, buf []byte) ([]byte, error) {
+func (c *conn) readFrame(ctx context.Context, e *Endpoint, buf []byte) ([]byte, error) {
 	_, r, err := c.ws.Reader(ctx)
 	if err != nil {
 		return buf, err
 	}
-	late := time.AfterFunc(timeout, func() { _ = c.ws.CloseNow() })
+	late := time.AfterFunc(e.cfg.MessageTimeout, func() { _ = c.ws.CloseNow() })
 	defer late.Stop()
 	for {
 		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
+			if !c.hold(e, cap(buf)) {
+				return buf, ErrMemory
+			}
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

@@ -9,6 +9,9 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
+
+	"github.com/coder/websocket"
 
 	"sipscope/decode/sip"
 )
@@ -18,7 +21,8 @@ type connTable struct {
 	byID     map[uint64]*conn
 	byRemote map[remoteKey]*conn // the newest; the others are its siblings
 	fresh    connList            // that no message has come over yet
-	proven   connList            // the others; both with the one that is idle longest at the front
+	ended    connList            // that the peer sends nothing over any more
+	proven   connList            // the others; each list with the one that is idle longest at the front
 	dirty    []*conn             // whose writers are to be woken
 	lastID   uint64
 	swept    int64 // next sweep
@@ -188,14 +192,30 @@ const idleBeforeEviction = 1e9
 // none has been idle at all.
 func (e *Endpoint) evict() bool {
 	now := e.Now()
-	for _, l := range []*connList{&e.conns.fresh, &e.conns.proven} {
-		if c := l.first; c != nil && now-max(c.used, c.alive.Load()) >= idleBeforeEviction {
+	for _, l := range []*connList{&e.conns.fresh, &e.conns.ended, &e.conns.proven} {
+		if c := e.idleIn(l, now); c != nil {
 			e.totals.evicted.Add(1)
 			e.drop(c, ErrTooMany)
 			return true
 		}
 	}
 	return false
+}
+
+// idleIn finds a connection of l to evict. Those at the front that only keep-alives came over go to the back, some of them
+// a time: what a peer keeps alive hides none that is idle.
+func (e *Endpoint) idleIn(l *connList, now int64) *conn {
+	for range 64 {
+		c := l.first
+		if c == nil || now-c.used < idleBeforeEviction {
+			return nil
+		}
+		if now-c.alive.Load() >= idleBeforeEviction {
+			return c
+		}
+		e.conns.touch(c, now, false)
+	}
+	return nil
 }
 
 // opened makes a connection take what waits for it. What it will write is told to the tap now that its own address is
@@ -205,17 +225,19 @@ func (e *Endpoint) opened(c *conn) {
 		return
 	}
 	c.state = connOpen
-	e.wg.Go(func() { c.write(e) })
+	c.mu.Lock()
 	if c.ln == nil {
-		c.mu.Lock()
 		c.local = addrPortOf(c.nc.LocalAddr())
-		from := 0
-		for i := range c.pending {
-			e.wrote(c, c.out[from:c.pending[i].end])
-			from = c.pending[i].end
-		}
-		c.mu.Unlock()
 	}
+	from := 0
+	for i := range c.pending {
+		if s := &c.pending[i]; !s.control {
+			e.wrote(c, c.out[from:s.end])
+		}
+		from = c.pending[i].end
+	}
+	c.mu.Unlock()
+	e.wg.Go(func() { c.write(e) })
 	c.wakeWriter()
 }
 
@@ -243,23 +265,23 @@ func (e *Endpoint) data(c *conn) {
 			continue
 		}
 		c.count.in(s.to - s.from)
+		if e.msg.Request && e.msg.MethodID != sip.MethodAck {
+			c.owed++
+		}
 		e.receive(&e.msg, &hop)
 	}
-	if c.status != 0 {
+	if c.status != 0 && c.state != connDead {
 		e.refuse(c, &hop)
 	}
 	c.chunk, c.spans = nil, nil
-	select {
-	case c.resume <- struct{}{}:
-	default:
-	}
+	c.goOn()
 }
 
 // refuse ends a stream that cannot be read on; the sender of a request learns why.
 func (e *Endpoint) refuse(c *conn, hop *Hop) {
 	c.count.rejected.Add(1)
 	if raw := rejection(c.bad, c.status, c.why); raw != nil && c.state == connOpen {
-		if c.enqueue(raw, sent{hop: *hop}, e.cfg.MaxQueue) == nil {
+		if c.enqueue(e, raw, sent{hop: *hop}) == nil {
 			e.wrote(c, raw)
 		}
 	}
@@ -276,7 +298,15 @@ func (e *Endpoint) endAfterWriting(c *conn) {
 }
 
 // flushed is told when a connection that is to end has written all. It is dropped when its reader has ended too.
-func (e *Endpoint) flushed(c *conn) {
+func (e *Endpoint) flushed(c *conn, err error) {
+	if c.state == connDead {
+		return
+	}
+	if err != nil {
+		e.closed(c, err)
+		return
+	}
+	c.kept = nil
 	c.state = max(c.state, connClosing)
 	if c.readDone || c.ws != nil {
 		e.drop(c, ErrConnGone)
@@ -292,6 +322,10 @@ func (e *Endpoint) readDone(c *conn, err error) {
 	if c.state == connOpening && c.ln == nil {
 		e.totals.dialError.Add(1)
 	}
+	if c.state == connOpen && c.owed > 0 && c.ws == nil && isEnd(err) {
+		e.halfClosed(c)
+		return
+	}
 	if c.state == connClosing || c.state == connOpen && errors.Is(err, io.EOF) {
 		c.mu.Lock()
 		waits := len(c.pending) > 0 || len(c.writing) > 0
@@ -302,6 +336,11 @@ func (e *Endpoint) readDone(c *conn, err error) {
 		}
 	}
 	e.closed(c, err)
+}
+
+// isEnd reports whether a reader's error is the peer's last: not even TLS tells whether it still reads.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || websocket.CloseStatus(err) >= 0
 }
 
 // closed ends a connection of which a side has failed or both have ended.
@@ -318,9 +357,14 @@ func (e *Endpoint) closed(c *conn, err error) {
 	e.drop(c, err)
 }
 
-// unheardLife is for how long (ns) a message that was written counts as lost when the connection ends and the peer said
-// nothing since: a peer that closes an idle connection does not read what crosses its FIN.
-const unheardLife = 5e9
+// When a connection breaks and the peer said nothing since, what was written of late counts as lost. When the peer has
+// closed it, it may have read all and answer over another one (RFC 3261 18.2.2): the timers of the transactions decide.
+// But a peer that closes an idle connection does not read what crosses its FIN.
+const (
+	unheardLife = 5e9 // ns since it was written, of a connection that breaks
+	crossedLife = 1e9 // ns since it was written, of a connection that is closed
+	crossedIdle = 2e9 // ns for which the connection was idle then, at least
+)
 
 // unheardMost is how many such messages a connection remembers.
 const unheardMost = 32
@@ -330,11 +374,11 @@ func (e *Endpoint) drop(c *conn, err error) {
 	if c.state == connDead {
 		return
 	}
-	unheard := c.unheard
-	if e.Now()-c.used > unheardLife {
-		unheard = nil
-	}
+	unheard, end := c.unheard, isEnd(err) || errors.Is(err, ErrConnGone)
 	c.state, c.unheard = connDead, nil
+	if isOwn(err) {
+		c.kept = nil
+	}
 	e.conns.remove(c)
 	e.totals.open.Add(-1)
 	close(c.gone)
@@ -343,6 +387,7 @@ func (e *Endpoint) drop(c *conn, err error) {
 	}
 	c.mu.Lock()
 	c.dead = true
+	e.totals.held.Add(-int64(c.reading + c.queued))
 	nc, ws := c.nc, c.ws
 	writing, pending, wbuf, out := c.writing, c.pending, c.wbuf, c.out
 	c.mu.Unlock()
@@ -355,17 +400,25 @@ func (e *Endpoint) drop(c *conn, err error) {
 	if !errors.Is(err, ErrConnGone) && !errors.Is(err, ErrClosed) {
 		err = fmt.Errorf("%s connection to %s: %w", c.proto, c.remote, err)
 	}
+	unheard = slices.DeleteFunc(unheard, func(u sent) bool { return isQueued(writing, &u) || isQueued(pending, &u) })
+	e.unread(c, unheard, end, err)
+	e.undelivered(c, writing, wbuf, err)
+	e.undelivered(c, pending, out, err)
+	e.sendElsewhere(c)
+}
+
+// unread tells of what was written that the peer did not read, as far as that can be known; end: the peer closed.
+func (e *Endpoint) unread(c *conn, unheard []sent, end bool, err error) {
+	now := e.Now()
 	for i := range unheard {
 		switch u := &unheard[i]; {
-		case isQueued(writing, u), isQueued(pending, u):
 		case u.switched > 0:
-			e.switches.forget(u.tag)
+			e.switches.forget(u.branch)
+		case now-u.at > unheardLife, end && (!u.crossed || now-u.at > crossedLife):
 		default:
 			e.failed(c.count, u.hop, u.tag, err)
 		}
 	}
-	e.undelivered(c, writing, wbuf, err)
-	e.undelivered(c, pending, out, err)
 }
 
 func isQueued(list []sent, s *sent) bool {
@@ -385,7 +438,7 @@ func (e *Endpoint) undelivered(c *conn, list []sent, text []byte, err error) {
 		raw := text[from:s.end]
 		from = s.end
 		switch {
-		case s.control:
+		case s.control, s.kept && c.kept != nil:
 		case s.switched > 0:
 			e.fallBack(s, raw)
 		default:
@@ -409,6 +462,7 @@ func (e *Endpoint) sweep(now int64) (next int64) {
 	idle := int64(e.cfg.IdleTimeout)
 	e.sweepList(&e.conns.fresh, now, min(idle, max(idle/10, int64(e.cfg.MessageTimeout))))
 	e.sweepList(&e.conns.proven, now, idle)
+	e.sweepEnded(now)
 	if e.cfg.KeepAlive > 0 {
 		for c := range e.conns.all() {
 			e.keepAlive(c, now)
@@ -421,7 +475,7 @@ func (e *Endpoint) sweep(now int64) (next int64) {
 func (e *Endpoint) sweepList(l *connList, now, idle int64) {
 	for c := l.first; c != nil && now-c.used >= idle; c = l.first {
 		if alive := c.alive.Load(); now-alive < idle {
-			e.conns.touch(c, now, true) // by keep-alives; somewhat later than they came
+			e.conns.touch(c, now, false) // by keep-alives; somewhat later than they came
 			continue
 		}
 		e.totals.idle.Add(1)
@@ -435,13 +489,13 @@ const pongTime = 10e9
 // keepAlive sends a ping when it is due. A peer that has answered one and then does not is gone.
 func (e *Endpoint) keepAlive(c *conn, now int64) {
 	switch {
-	case c.ln != nil || c.state != connOpen:
+	case c.ln != nil || c.state != connOpen || c.readDone:
 	case c.pinging.Load() && c.ponged.Load() && now-c.pinged > pongTime && c.alive.Load() < c.pinged:
 		e.drop(c, ErrIdle)
 	case now-max(c.pinged, c.alive.Load(), c.used) >= int64(e.cfg.KeepAlive):
 		c.pinged = now
 		c.pinging.Store(true)
-		_ = c.enqueue([]byte("\r\n\r\n"), sent{control: true}, e.cfg.MaxQueue)
+		_ = c.enqueue(e, []byte("\r\n\r\n"), sent{control: true})
 		e.conns.wake(c)
 	}
 }

@@ -72,28 +72,27 @@ func setPacketInfo(oob *[controlBytes]byte, source netip.Addr) int {
 	return (cmsgHead + size + cmsgWord - 1) &^ (cmsgWord - 1)
 }
 
+// quoteBytes is how many bytes of a datagram that did not arrive are looked at. ICMP quotes some 500 (RFC 1812 4.3.2.3), ICMPv6
+// some 1,200 (RFC 4443 2.4).
+const quoteBytes = 1280
+
 // drainErrors reads what the kernel has queued about datagrams that were sent (IP_RECVERR), a bounded number of them, and
-// tells each destination once. It reports whether there was anything.
-func (s *udpSocket) drainErrors(undelivered func(remote netip.AddrPort, err error)) bool {
-	told := make(map[netip.AddrPort]bool, 4)
+// tells each. It reports whether there was anything.
+func (s *udpSocket) drainErrors(undelivered bouncer) bool {
 	const most = 64
 	found := false
 	_ = s.raw.Control(func(fd uintptr) {
-		var text [64]byte
+		var text [quoteBytes]byte
 		var oob [512]byte
 		for range most {
-			_, oobn, _, from, err := unix.Recvmsg(int(fd), text[:], oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+			n, oobn, _, from, err := unix.Recvmsg(int(fd), text[:], oob[:], unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
 			if err != nil {
 				return
 			}
 			found = true
-			remote := unixAddr(from)
-			errno := extendedError(oob[:oobn])
-			if errno == 0 || told[remote] {
-				continue
+			if errno := extendedError(oob[:oobn]); errno != 0 {
+				undelivered(unixAddr(from), text[:n], os.NewSyscallError("icmp", errno))
 			}
-			told[remote] = true
-			undelivered(remote, os.NewSyscallError("icmp", errno))
 		}
 	})
 	return found

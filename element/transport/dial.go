@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -67,7 +69,7 @@ func (e *Endpoint) shakeAccepted(ctx context.Context, c *conn, nc net.Conn) erro
 		nc = secure
 	}
 	if c.proto == WS || c.proto == WSS {
-		return c.acceptWS(ctx, nc)
+		return c.acceptWS(ctx, e, nc)
 	}
 	return nil
 }
@@ -94,15 +96,7 @@ func (e *Endpoint) shakeDialled(ctx context.Context, c *conn, local netip.Addr, 
 		return ErrConnGone
 	}
 	if c.proto.Secure() {
-		name := c.name
-		if name == "" {
-			name = remote.Addr().WithZone("").String()
-		}
-		secure := tls.Client(nc, &tls.Config{
-			ServerName: name, RootCAs: e.cfg.RootCAs, MinVersion: tls.VersionTLS12,
-			InsecureSkipVerify: e.cfg.Insecure, //nolint:gosec // the operator's choice, for tests
-			Certificates:       e.cfg.Certificates,
-		})
+		secure := tls.Client(nc, e.clientTLS(c.proto, c.serverName()))
 		if !c.attach(secure) {
 			return ErrConnGone
 		}
@@ -112,7 +106,7 @@ func (e *Endpoint) shakeDialled(ctx context.Context, c *conn, local netip.Addr, 
 		nc = secure
 	}
 	if c.proto == WS || c.proto == WSS {
-		return c.dialWS(ctx, nc, e.cfg.WSPath)
+		return c.dialWS(ctx, e, nc)
 	}
 	return nil
 }
@@ -148,7 +142,7 @@ func (c *conn) setWS(ws *websocket.Conn) error {
 
 // acceptWS is the server's side of the handshake (RFC 6455 4.2, RFC 7118 4), for any path and origin: who may do what is
 // asked by SIP itself. A client that offers subprotocols without "sip" means something else.
-func (c *conn) acceptWS(ctx context.Context, nc net.Conn) error {
+func (c *conn) acceptWS(ctx context.Context, e *Endpoint, nc net.Conn) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = nc.SetDeadline(deadline)
 	}
@@ -161,6 +155,8 @@ func (c *conn) acceptWS(ctx context.Context, nc net.Conn) error {
 	w := &upgrade{nc: nc, rw: bufio.NewReadWriter(br, bufio.NewWriter(nc)), head: make(http.Header)}
 	ws, err := websocket.Accept(w, req, &websocket.AcceptOptions{
 		Subprotocols: []string{"sip"}, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled,
+		OnPingReceived: func(context.Context, []byte) bool { return c.heardFrame(e) },
+		OnPongReceived: func(context.Context, []byte) { c.heardFrame(e) },
 	})
 	if err != nil {
 		return err
@@ -174,17 +170,15 @@ func (c *conn) acceptWS(ctx context.Context, nc net.Conn) error {
 }
 
 // dialWS is the client's side, over a connection that is there.
-func (c *conn) dialWS(ctx context.Context, nc net.Conn, path string) error {
-	host := c.name
-	if host == "" {
-		host = c.remote.String()
-	}
+func (c *conn) dialWS(ctx context.Context, e *Endpoint, nc net.Conn) error {
 	give := func(context.Context, string, string) (net.Conn, error) { return nc, nil }
 	client := &http.Client{Transport: &http.Transport{DialContext: give, DialTLSContext: give, DisableKeepAlives: true}}
 	// The scheme is ws for both: TLS is done already.
-	u := url.URL{Scheme: "ws", Host: host, Path: path}
+	u := url.URL{Scheme: "ws", Host: c.webHost(), Path: e.cfg.WSPath}
 	ws, resp, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: client, Subprotocols: []string{"sip"}, CompressionMode: websocket.CompressionDisabled,
+		OnPingReceived: func(context.Context, []byte) bool { return c.heardFrame(e) },
+		OnPongReceived: func(context.Context, []byte) { c.heardFrame(e) },
 	})
 	if err != nil {
 		if resp != nil && resp.Body != nil {
@@ -197,6 +191,34 @@ func (c *conn) dialWS(ctx context.Context, nc net.Conn, path string) error {
 		return fmt.Errorf("WebSocket server without subprotocol sip: %w", ErrStream)
 	}
 	return c.setWS(ws)
+}
+
+// serverName is whom c was made to reach, without the brackets of an IPv6 address.
+func (c *conn) serverName() string {
+	if c.name == "" {
+		return c.remote.Addr().WithZone("").String()
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(c.name, "["), "]")
+}
+
+// webHost is the host of a handshake, with the port unless it is the default one (RFC 6455 4.1, RFC 3986 3.2).
+func (c *conn) webHost() string {
+	name, port := c.serverName(), c.remote.Port()
+	switch {
+	case port != c.proto.DefaultPort():
+		return net.JoinHostPort(name, strconv.Itoa(int(port)))
+	case strings.Contains(name, ":"):
+		return "[" + name + "]"
+	default:
+		return name
+	}
+}
+
+// heardFrame notes a control frame, by which clients of WebSocket keep their connections (RFC 7118 6, RFC 6455 5.5.2).
+func (c *conn) heardFrame(e *Endpoint) bool {
+	c.alive.Store(e.Now())
+	c.count.keepAlives.Add(1)
+	return true
 }
 
 // upgrade is the http.ResponseWriter and http.Hijacker that a WebSocket handshake needs. With it, no HTTP server runs

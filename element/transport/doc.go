@@ -12,5 +12,7 @@
 // sent is told by Failed when the sender gave a tag, and counted in any case.
 //
 // The package knows messages as far as it takes to find their ends, where responses go, and to rewrite one Via (mtu.go).
-// It resolves no names and keeps no transactions.
+// It resolves no names and keeps no transactions. Over UDP it answers no STUN, neither as the keep-alive of RFC 5626 3.5.2
+// nor otherwise: what is no SIP is counted, and an empty datagram or CRLFs keep a binding as well. It follows no maddr (see
+// ReplyHop).
 package transport

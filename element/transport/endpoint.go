@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"net"
 	"net/netip"
@@ -18,7 +19,8 @@ import (
 // marked as shared; Send, SentBy belong to it. Now, Post, Stats, Listeners and Close are for any goroutine.
 type Endpoint struct {
 	cfg       Config
-	start     time.Time // with the monotonic clock; shared, never changes
+	start     time.Time    // with the monotonic clock; shared, never changes
+	seed      maphash.Seed // shared, never changes
 	listeners []*listener
 	dialled   [WSS + 1]counters // shared
 	totals    totals            // shared
@@ -42,6 +44,7 @@ type Endpoint struct {
 	sentBy   localCache
 	recent   recentTags
 	switches switches
+	reading  reading
 }
 
 var _ Link = (*Endpoint)(nil)
@@ -64,11 +67,11 @@ type failure struct {
 // event is what goroutines tell the loop.
 type event struct {
 	kind   eventKind
-	batch  *udpBatch      // eventDatagrams
-	conn   *conn          // eventOpen and what follows it
-	ln     *listener      // eventAccept, eventStarved, eventICMP
-	nc     net.Conn       // eventAccept
-	remote netip.AddrPort // eventICMP: whom the datagram was for
+	batch  *udpBatch // eventDatagrams
+	conn   *conn     // eventOpen and what follows it
+	ln     *listener // eventAccept, eventStarved, eventICMP
+	nc     net.Conn  // eventAccept
+	bounce bounce    // eventICMP
 	err    error
 }
 
@@ -81,6 +84,7 @@ const (
 	eventStarved             // a listener cannot accept for lack of something, of files most likely
 	eventOpen                // a connection can be written to
 	eventData                // a connection has messages
+	eventHeavy               // all connections hold too much, and one wants to go on
 	eventFlushed             // a connection that is to end has written all
 	eventReadDone            // a connection's reader has ended
 	eventClosed              // a connection's writer has failed
@@ -89,7 +93,7 @@ const (
 // Open binds the sockets of cfg. It fails when one cannot be bound; the error says which.
 func Open(cfg Config) (*Endpoint, error) {
 	e := &Endpoint{
-		cfg: cfg.withDefaults(), start: time.Now(),
+		cfg: cfg.withDefaults(), start: time.Now(), seed: maphash.MakeSeed(),
 		events: make(chan event, 64), quit: make(chan struct{}), ended: make(chan struct{}),
 		posted: make(chan struct{}, 1),
 	}
@@ -101,6 +105,9 @@ func Open(cfg Config) (*Endpoint, error) {
 			return nil, fmt.Errorf("listen at %s: %w", at, err)
 		}
 		e.listeners = append(e.listeners, l)
+		if l.udp != nil && e.reading.l == nil {
+			e.own(l)
+		}
 	}
 	if len(e.listeners) == 0 {
 		return nil, fmt.Errorf("nothing to listen at: %w", ErrNoListener)
@@ -178,6 +185,7 @@ func (e *Endpoint) Post(f func()) {
 	case e.posted <- struct{}{}:
 	default:
 	}
+	e.poke()
 }
 
 func (e *Endpoint) runPosts() {
@@ -192,7 +200,10 @@ func (e *Endpoint) runPosts() {
 
 // Close ends Run, which flushes what is queued, or closes the sockets when Run never began. It does not wait.
 func (e *Endpoint) Close() error {
-	e.quitter.Do(func() { close(e.quit) })
+	e.quitter.Do(func() {
+		close(e.quit)
+		e.poke()
+	})
 	if e.running.CompareAndSwap(false, true) {
 		close(e.ended)
 		e.closeListeners()
@@ -222,19 +233,29 @@ func (e *Endpoint) Run(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, func() { _ = e.Close() })
 	defer stop()
 	e.handler = h
-	for _, l := range e.listeners {
-		if l.udp != nil {
-			e.wg.Go(func() { e.readUDP(l) })
-		} else {
-			e.wg.Go(func() { e.accept(l) })
-		}
+	e.listen()
+	if e.reading.l != nil {
+		e.readLoop() //nolint:contextcheck // connections do not end with ctx: they flush first
+	} else {
+		e.loop() //nolint:contextcheck // likewise
 	}
-	e.loop()   //nolint:contextcheck // connections do not end with ctx: they flush first
 	e.finish() //nolint:contextcheck // likewise
 	return nil
 }
 
-// loop runs until Close.
+// listen starts what reads and accepts beside the loop, which itself reads the first UDP socket.
+func (e *Endpoint) listen() {
+	for _, l := range e.listeners {
+		switch {
+		case l.udp == nil:
+			e.wg.Go(func() { e.accept(l) })
+		case l != e.reading.l:
+			e.wg.Go(func() { e.readUDP(l) })
+		}
+	}
+}
+
+// loop runs until Close. It is for an Endpoint without UDP; see readLoop.
 func (e *Endpoint) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -297,6 +318,7 @@ func (e *Endpoint) turn() int64 {
 	next := e.handler.Wake(e.Now())
 	e.tellFailures()
 	next = min(next, e.sweep(e.Now()))
+	e.lighten()
 	e.flush()
 	if len(e.fails) > 0 { // of the flush itself
 		return math.MinInt64
@@ -342,7 +364,7 @@ func (e *Endpoint) handle(ev *event) {
 	case eventDatagrams:
 		e.datagrams(ev.batch)
 	case eventICMP:
-		e.unreachable(ev.ln, ev.remote, ev.err)
+		e.unreachable(ev.ln, ev.bounce)
 	case eventAccept:
 		e.admit(ev.ln, ev.nc)
 	case eventStarved:
@@ -351,8 +373,11 @@ func (e *Endpoint) handle(ev *event) {
 		e.opened(ev.conn)
 	case eventData:
 		e.data(ev.conn)
+	case eventHeavy:
+		e.lighten()
+		ev.conn.goOn()
 	case eventFlushed:
-		e.flushed(ev.conn)
+		e.flushed(ev.conn, ev.err)
 	case eventReadDone:
 		e.readDone(ev.conn, ev.err)
 	case eventClosed:
@@ -364,6 +389,7 @@ func (e *Endpoint) handle(ev *event) {
 func (e *Endpoint) tell(ev event) bool {
 	select {
 	case e.events <- ev:
+		e.poke()
 		return true
 	case <-e.ended:
 		return false
@@ -393,6 +419,7 @@ func (e *Endpoint) finish() {
 	for c := range e.conns.all() {
 		e.drop(c, ErrClosed)
 	}
+	e.flush() // large requests that could not go by TCP
 	e.closeListeners()
 	e.wg.Wait()
 	for len(e.events) > 0 { // what was accepted and never admitted

@@ -93,7 +93,11 @@ func TestReplyAfterClose(t *testing.T) {
 	alice.send(Hop{Proto: TCP, Remote: bob.at(0)}, request(TCP, carol.at(0), 1, 0), 1)
 	req := bob.next()
 	_ = alice.Close()
-	eventually(t, "bob has no connection", func() bool { return bob.Stats().Open == 0 })
+	ended := make(chan bool)
+	eventually(t, "bob has seen it", func() bool {
+		bob.Post(func() { ended <- bob.conns.ended.first != nil })
+		return <-ended
+	})
 	r := parsed(t, req)
 	hop := ReplyHop(r)
 	if hop.Conn == 0 || hop.Remote != carol.at(0) {
@@ -103,6 +107,7 @@ func TestReplyAfterClose(t *testing.T) {
 	if g := carol.next(); !strings.HasPrefix(g.text, "SIP/2.0 200") {
 		t.Errorf("got %q", g.text)
 	}
+	eventually(t, "only the new one is left", func() bool { return bob.Stats().Open == 1 })
 }
 
 func TestFailures(t *testing.T) {

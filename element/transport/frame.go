@@ -28,7 +28,9 @@ type framer struct {
 	need     int    // bytes of the message after pos, 0 while that is not known
 	noLength bool   // the last message had no Content-Length: what follows must be a message
 	fresh    bool   // a message ended since the caller last looked
-	crlf     int    // bytes of keep-alives that the caller has not counted
+	crlf     int    // bytes of keep-alives after the last message that the caller has not counted
+	pings    int    // double CRLFs before messages, likewise
+	pongs    int    // single ones
 
 	status int    // the stream is at its end: a status to answer with, or -1
 	why    string // a reason for it
@@ -82,6 +84,8 @@ func (f *framer) next() bool {
 	}
 	f.messages = append(f.messages, span{f.pos, f.pos + f.need})
 	f.pos += f.need
+	f.pings += f.crlf / 4
+	f.pongs += f.crlf % 4 / 2
 	f.need, f.scanned, f.isSIP, f.crlf = 0, 0, false, 0
 	return true
 }

@@ -11,9 +11,13 @@ import (
 //
 // Over a reliable transport it is the connection that the request came on; Remote then is where to open a new one when
 // that is gone: the peer's address with the port of sent-by. A browser behind WS cannot be called back (RFC 7118), so
-// there Remote stays the connection's own. Over UDP it is maddr, or the source address with the source port when the
-// client asked for that by rport, else with the port of sent-by. Local is the address that the request came to: NATs
-// and clients let in only what comes from there (RFC 3581 4).
+// there Remote stays the connection's own. Over UDP it is the source address, with the source port when the client asked
+// for that by rport, else with the port of sent-by. Local is the address that the request came to: NATs and clients let in
+// only what comes from there (RFC 3581 4).
+//
+// A maddr that is not the source address is not followed, against RFC 3261 18.2.2, over UDP where anybody can write one:
+// who sends one request would choose to whom the response, larger and several times, goes. It was for requests by
+// multicast, which nothing here takes.
 func ReplyHop(r *Received) Hop {
 	hop, v := r.Hop, &r.Msg.Via
 	hop.Remote = netip.AddrPortFrom(hop.Remote.Addr().Unmap(), hop.Remote.Port())
@@ -21,13 +25,8 @@ func ReplyHop(r *Received) Hop {
 		return hop
 	}
 	if hop.Proto == UDP {
-		if maddr, ok := viaMaddr(r.Msg.Raw, v); ok {
-			if addr, ok := parseHost(maddr); ok {
-				hop.Remote = netip.AddrPortFrom(addr, viaPort(v, hop.Proto))
-				return hop
-			}
-		}
-		if v.HasRPort {
+		maddr, ok := viaMaddr(r.Msg.Raw, v)
+		if addr, is := parseHost(maddr); v.HasRPort && (!ok || !is || addr != hop.Remote.Addr()) {
 			return hop
 		}
 	}
@@ -36,19 +35,16 @@ func ReplyHop(r *Received) Hop {
 }
 
 // ViaHop is where a response goes by its top Via alone, v in raw, as a stateless proxy needs it (RFC 3261 18.2.2, 16.11;
-// RFC 3581 4): maddr, else received with rport or the port of sent-by, else sent-by. Over a reliable transport, too,
-// rport is the port to take: it names the connection that the request came on. ViaHop reports false for a transport
-// that it does not know, and for a place that is no IP address.
+// RFC 3581 4): received with rport or the port of sent-by, else sent-by. maddr is not followed, as in ReplyHop. Over a
+// reliable transport, too, rport is the port to take: it names the connection that the request came on. ViaHop reports
+// false for a transport that it does not know, and for a place that is no IP address.
 func ViaHop(raw []byte, v *sip.Via) (Hop, bool) {
 	proto, ok := parseProtoBytes(v.Transport.Of(raw))
 	if !ok {
 		return Hop{}, false
 	}
 	host, port := v.Host.Of(raw), viaPort(v, proto)
-	maddr, hasMaddr := viaMaddr(raw, v)
 	switch {
-	case hasMaddr && proto == UDP:
-		host = maddr
 	case !v.Received.Empty():
 		host = v.Received.Of(raw)
 		if v.RPort != 0 {

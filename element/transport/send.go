@@ -1,9 +1,11 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 )
 
 // Send sends raw over the transport of hop, which it copies. A request above Config.MTU that is meant for UDP goes by TCP
@@ -15,8 +17,12 @@ func (e *Endpoint) Send(hop Hop, raw []byte, tag uint64) {
 		return
 	}
 	if hop.Proto == UDP {
-		if !e.switchToTCP(hop, raw, tag) {
-			e.sendUDP(hop, raw, tag)
+		key := uint64(0)
+		if tag != 0 || len(e.switches.known) > 0 {
+			key = branchKey(e.seed, raw)
+		}
+		if !e.switchToTCP(hop, raw, tag, key) {
+			e.sendUDP(hop, raw, tag, key)
 		}
 		return
 	}
@@ -27,11 +33,16 @@ func (e *Endpoint) Send(hop Hop, raw []byte, tag uint64) {
 
 // sendConn queues raw on a connection that leads to hop.
 func (e *Endpoint) sendConn(hop Hop, raw []byte, s sent) error {
-	c, err := e.connFor(hop)
+	reply := bytes.HasPrefix(raw, []byte("SIP/"))
+	c, err := e.connFor(hop, reply)
 	if err != nil {
 		return err
 	}
-	err = c.enqueue(raw, s, e.cfg.MaxQueue)
+	s.kept = c.keep(raw, &s)
+	err = c.enqueue(e, raw, s)
+	if err != nil && s.kept {
+		c.kept = c.kept[:len(c.kept)-1]
+	}
 	if errors.Is(err, ErrSlow) {
 		if c.state == connOpen {
 			e.totals.slow.Add(1)
@@ -45,22 +56,39 @@ func (e *Endpoint) sendConn(hop Hop, raw []byte, s sent) error {
 		e.wrote(c, raw)
 		e.conns.wake(c)
 	}
-	now := e.Now()
-	e.conns.touch(c, now, false)
-	if s.tag != 0 {
-		if len(c.unheard) == unheardMost {
-			copy(c.unheard, c.unheard[1:])
-			c.unheard = c.unheard[:unheardMost-1]
-		}
-		c.unheard = append(c.unheard, s)
+	e.written(c, s)
+	if reply && c.owed > 0 && len(raw) > 8 && raw[8] >= '2' { // of "SIP/2.0 200"
+		c.owed--
+	}
+	if c.readDone {
+		c.wroteAt = e.Now()
+	} else {
+		e.conns.touch(c, e.Now(), false)
 	}
 	return nil
 }
 
+// written remembers, with a tag, what the peer may never read.
+func (e *Endpoint) written(c *conn, s sent) {
+	if s.tag == 0 || c.readDone {
+		return
+	}
+	if s.at = e.Now(); len(c.unheard) > 0 {
+		s.crossed = c.unheard[len(c.unheard)-1].crossed
+	} else {
+		s.crossed = s.at-max(c.used, c.alive.Load()) >= crossedIdle
+	}
+	if len(c.unheard) == unheardMost {
+		copy(c.unheard, c.unheard[1:])
+		c.unheard = c.unheard[:unheardMost-1]
+	}
+	c.unheard = append(c.unheard, s)
+}
+
 // connFor finds or makes the connection for a hop.
-func (e *Endpoint) connFor(hop Hop) (*conn, error) {
+func (e *Endpoint) connFor(hop Hop, reply bool) (*conn, error) {
 	remote := unmap(hop.Remote)
-	if c := e.existing(&hop, remote); c != nil {
+	if c := e.existing(&hop, remote, reply); c != nil {
 		return c, nil
 	}
 	// A browser cannot be called back; odd numbers are of accepted connections.
@@ -70,13 +98,15 @@ func (e *Endpoint) connFor(hop Hop) (*conn, error) {
 	return e.dial(hop, remote)
 }
 
-// existing finds the connection that hop names, or one that is open, or being made, and leads to the same place.
-func (e *Endpoint) existing(hop *Hop, remote netip.AddrPort) *conn {
-	if c := e.conns.byID[hop.Conn]; c != nil && c.state <= connOpen && c.proto == hop.Proto {
+// existing finds the connection that hop names, or one that is open, or being made, and leads to the same place. One over
+// which the peer sends nothing any more is for responses alone.
+func (e *Endpoint) existing(hop *Hop, remote netip.AddrPort, reply bool) *conn {
+	c := e.conns.byID[hop.Conn]
+	if c != nil && c.state <= connOpen && c.proto == hop.Proto && (reply || !c.readDone) {
 		return c
 	}
-	for c := e.conns.byRemote[remoteKey{hop.Proto, remote}]; c != nil; c = c.sibling {
-		if c.state <= connOpen && c.fits(hop, e.cfg.Insecure) {
+	for c = e.conns.byRemote[remoteKey{hop.Proto, remote}]; c != nil; c = c.sibling {
+		if c.state <= connOpen && !c.readDone && c.fits(hop, e.cfg.Insecure) {
 			return c
 		}
 	}
@@ -107,10 +137,11 @@ func (e *Endpoint) dial(hop Hop, remote netip.AddrPort) (*conn, error) {
 }
 
 // fits reports whether what is meant for hop may go over c. Who the peer of a TLS connection is was verified for one
-// name, which is not another's (RFC 5922 4), and an accepted one was not verified at all. An own address that was asked
-// for must be that of the connection.
+// name, which is not another's (RFC 5922 4), and an accepted one was not verified at all. A WebSocket server was told one
+// name, by which it chose who is to serve. An own address that was asked for must be that of the connection.
 func (c *conn) fits(hop *Hop, insecure bool) bool {
-	if c.proto.Secure() && !insecure && c.name != hop.Name && (hop.Name != "" || c.ln == nil) {
+	named := c.proto == WS || c.proto == WSS || c.proto == TLS && !insecure
+	if named && !strings.EqualFold(c.name, hop.Name) && (hop.Name != "" || c.ln == nil) {
 		return false
 	}
 	want, is := hop.Local.Addr().Unmap(), c.local.Addr()

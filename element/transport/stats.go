@@ -31,6 +31,8 @@ type Stats struct {
 	DialError uint64            // that could not be made
 	Idle      uint64            // connections closed since nothing came
 	Slow      uint64            // connections dropped since the peer did not read
+	Held      int               // bytes that connections hold: of messages that are not whole, and that wait to be written
+	Crowded   uint64            // connections dropped since all together held too much
 	Switched  uint64            // large requests that went by TCP instead of UDP
 	FellBack  uint64            // of these, those that then went by UDP
 	ICMP      uint64            // errors that routers and hosts told of datagrams
@@ -63,9 +65,9 @@ func (c *counters) snapshot() Counters {
 
 // totals are the figures of an Endpoint that belong to no listener.
 type totals struct {
-	open                                         atomic.Int64
-	accepted, refused, evicted, dials, dialError atomic.Uint64
-	idle, slow, switched, fellBack, icmp         atomic.Uint64
+	open, held                                    atomic.Int64
+	accepted, refused, evicted, dials, dialError  atomic.Uint64
+	idle, slow, switched, fellBack, icmp, crowded atomic.Uint64
 }
 
 // Stats gives the figures so far. Any goroutine may ask.
@@ -76,6 +78,7 @@ func (e *Endpoint) Stats() Stats {
 		Accepted: t.accepted.Load(), Refused: t.refused.Load(), Evicted: t.evicted.Load(),
 		Dials: t.dials.Load(), DialError: t.dialError.Load(),
 		Idle: t.idle.Load(), Slow: t.slow.Load(),
+		Held: int(t.held.Load()), Crowded: t.crowded.Load(),
 		Switched: t.switched.Load(), FellBack: t.fellBack.Load(), ICMP: t.icmp.Load(),
 	}
 	for p := range s.Dialled {

@@ -44,8 +44,9 @@ func (d *datagram) parse(b []byte) {
 	}
 }
 
-// readUDP reads batches until the socket is closed. Two batches take turns, so that one is read while the other is
-// handled; when the loop is busy with both, datagrams wait in the socket's buffer, or are dropped and counted there.
+// readUDP reads batches of a socket that the loop does not read itself (see reading), until it is closed. Two batches take
+// turns, so that one is read while the other is handled; when the loop is busy with both, datagrams wait in the socket's
+// buffer, or are dropped and counted there.
 func (e *Endpoint) readUDP(l *listener) {
 	free := make(chan *udpBatch, 2)
 	free <- newUDPBatch(l, free)
@@ -57,12 +58,16 @@ func (e *Endpoint) readUDP(l *listener) {
 		case <-e.ended:
 			return
 		}
-		if !l.udp.read(b, func(remote netip.AddrPort, err error) {
-			e.tell(event{kind: eventICMP, ln: l, remote: remote, err: err})
+		switch l.udp.read(b, true, func(remote netip.AddrPort, quote []byte, err error) {
+			e.tell(event{kind: eventICMP, ln: l, bounce: e.bounced(remote, quote, err)})
 		}) {
-			return
-		}
-		if !e.tell(event{kind: eventDatagrams, batch: b}) {
+		case readSome:
+			if !e.tell(event{kind: eventDatagrams, batch: b}) {
+				return
+			}
+		case readNothing:
+			free <- b
+		default:
 			return
 		}
 	}
@@ -90,7 +95,9 @@ func (e *Endpoint) datagrams(b *udpBatch) {
 		e.receive(&d.msg, &hop)
 	}
 	b.n = 0
-	b.free <- b
+	if b.free != nil {
+		b.free <- b
+	}
 }
 
 // receive hands one message to the tap and the handler.
@@ -102,8 +109,9 @@ func (e *Endpoint) receive(m *sip.Message, hop *Hop) {
 	e.handler.Receive(&e.received)
 }
 
-// sendUDP queues raw for the next flush.
-func (e *Endpoint) sendUDP(hop Hop, raw []byte, tag uint64) {
+// sendUDP queues raw for the next flush. It is counted and shown to the tap now, as what goes over connections is: what the
+// system refuses then is counted once more, among the errors, and told.
+func (e *Endpoint) sendUDP(hop Hop, raw []byte, tag, branch uint64) {
 	l := e.udpListener(hop)
 	switch {
 	case l == nil:
@@ -124,7 +132,7 @@ func (e *Endpoint) sendUDP(hop Hop, raw []byte, tag uint64) {
 	}
 	l.count.out(len(raw))
 	if tag != 0 {
-		e.recent.add(hop, remote, tag, e.Now())
+		e.recent.add(recentTag{remote: remote, hop: hop, tag: tag, key: sentKey(branch, raw), sent: e.Now()})
 	}
 	if e.cfg.Tap != nil {
 		local := l.at.AddrPort
@@ -141,14 +149,33 @@ func (e *Endpoint) sendUDP(hop Hop, raw []byte, tag uint64) {
 func (e *Endpoint) flushUDP(l *listener) {
 	l.udp.flush(
 		func(hop Hop, tag uint64, err error) { e.failed(&l.count, hop, tag, err) },
-		func(remote netip.AddrPort, err error) { e.unreachable(l, remote, err) },
+		func(remote netip.AddrPort, quote []byte, err error) { e.unreachable(l, e.bounced(remote, quote, err)) },
 	)
 }
 
-// unreachable is told when ICMP has said that a datagram did not arrive.
-func (e *Endpoint) unreachable(l *listener, remote netip.AddrPort, err error) {
+// bouncer is told what ICMP says of a datagram that was sent: whom it was for, the beginning of what it held, the error.
+type bouncer func(remote netip.AddrPort, quote []byte, err error)
+
+// bounce is a datagram that did not arrive.
+type bounce struct {
+	remote netip.AddrPort
+	key    uint64 // see sentKey; 0: the quote does not tell
+	err    error
+}
+
+// bounced reads what was quoted of a datagram. Any goroutine may call it.
+func (e *Endpoint) bounced(remote netip.AddrPort, quote []byte, err error) bounce {
+	return bounce{remote: remote, key: sentKey(branchKey(e.seed, quote), quote), err: err}
+}
+
+// unreachable is told when ICMP has said that a datagram did not arrive. An error that quotes too little of it to tell
+// which one is counted and nothing more: others to the same address may have arrived, and anybody can write an error that
+// quotes nothing (RFC 5927 4). The timers of the transactions decide then.
+func (e *Endpoint) unreachable(l *listener, b bounce) {
 	e.totals.icmp.Add(1)
-	e.recent.fail(e, l, remote, err)
+	if b.key != 0 {
+		e.recent.fail(e, l, &b)
+	}
 }
 
 // udpListener is the socket that a hop leaves by: the one that is bound to its own address and port, else to its address,
@@ -193,6 +220,7 @@ type recentTag struct {
 	remote netip.AddrPort
 	hop    Hop
 	tag    uint64
+	key    uint64 // see sentKey
 	sent   int64
 }
 
@@ -201,8 +229,7 @@ const (
 	recentLife = 4e9 // ns; what comes later is about another datagram
 )
 
-func (r *recentTags) add(hop Hop, remote netip.AddrPort, tag uint64, now int64) {
-	entry := recentTag{remote: remote, hop: hop, tag: tag, sent: now}
+func (r *recentTags) add(entry recentTag) {
 	if len(r.ring) < recentSize {
 		r.ring = append(r.ring, entry)
 		return
@@ -211,16 +238,17 @@ func (r *recentTags) add(hop Hop, remote netip.AddrPort, tag uint64, now int64) 
 	r.at = (r.at + 1) % recentSize
 }
 
-// fail fails the tags that were sent to remote of late, each once.
-func (r *recentTags) fail(e *Endpoint, l *listener, remote netip.AddrPort, err error) {
-	now := e.Now()
+// fail fails the tag of the message that bounced, once though it was sent several times.
+func (r *recentTags) fail(e *Endpoint, l *listener, b *bounce) {
+	now, told := e.Now(), uint64(0)
 	for i := range r.ring {
 		t := &r.ring[i]
-		if t.tag == 0 || t.remote != remote {
+		if t.tag == 0 || t.key != b.key || t.remote != b.remote {
 			continue
 		}
-		if now-t.sent <= recentLife {
-			e.failed(&l.count, t.hop, t.tag, fmt.Errorf("%s: %w", remote, err))
+		if now-t.sent <= recentLife && t.tag != told {
+			told = t.tag
+			e.failed(&l.count, t.hop, t.tag, fmt.Errorf("%s: %w", b.remote, b.err))
 		}
 		t.tag = 0
 	}

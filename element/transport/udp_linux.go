@@ -39,7 +39,7 @@ type udpBatch struct {
 	ln    *listener
 	n     int
 	grams [udpSlots]datagram
-	free  chan *udpBatch // where it goes when it has been handled
+	free  chan *udpBatch // where it goes when it has been handled; nil: it is the loop's
 	buf   []byte         // udpSlots of slotBytes
 	v     vectors
 }
@@ -66,6 +66,7 @@ type udpSocket struct {
 	// of the reader
 	batch   *udpBatch
 	readErr error
+	waiting bool // readFn waits for datagrams
 	readFn  func(fd uintptr) bool
 
 	// of the sender
@@ -147,10 +148,10 @@ func (s *udpSocket) readDrops(count *counters) {
 	})
 }
 
-// read waits for datagrams and fills b; false says that the socket was closed. undelivered is told what ICMP says of
-// datagrams that were sent.
-func (s *udpSocket) read(b *udpBatch, undelivered func(remote netip.AddrPort, err error)) bool {
-	s.batch = b
+// read fills b with the datagrams there are; with wait, it waits for the first until the socket's deadline. undelivered is
+// told what ICMP says of datagrams that were sent.
+func (s *udpSocket) read(b *udpBatch, wait bool, undelivered bouncer) outcome {
+	s.batch, s.waiting = b, wait
 	for {
 		for i := range udpSlots {
 			h := &b.v.hdr[i].hdr
@@ -161,21 +162,32 @@ func (s *udpSocket) read(b *udpBatch, undelivered func(remote netip.AddrPort, er
 				h.SetControllen(controlBytes)
 			}
 		}
-		if err := s.raw.Read(s.readFn); err != nil {
-			return false
+		if err := s.raw.Read(s.readFn); errors.Is(err, os.ErrDeadlineExceeded) {
+			b.n = 0
+			return readNothing
+		} else if err != nil {
+			return readClosed
 		}
 		if s.readErr == nil {
+			if b.n == 0 && wait {
+				continue // interrupted
+			}
 			break
 		}
-		// The error of an earlier datagram, or something passing such as a lack of memory.
-		if !s.drainErrors(undelivered) {
-			time.Sleep(time.Millisecond) // never spin
+		// The error of an earlier datagram, which is to be told now, or something passing such as a lack of memory.
+		if s.drainErrors(undelivered) {
+			b.n = 0
+			return readNothing
 		}
+		time.Sleep(time.Millisecond) // never spin
 	}
 	for i := range b.n {
 		s.take(b, i)
 	}
-	return true
+	if b.n == 0 {
+		return readNothing
+	}
+	return readSome
 }
 
 // recvmmsg is the system call; it reports false when there is nothing yet.
@@ -188,7 +200,7 @@ func (s *udpSocket) recvmmsg(fd uintptr) bool {
 	case 0:
 		b.n = min(int(n), udpSlots)
 	case unix.EAGAIN:
-		return false
+		return !s.waiting
 	case unix.EINTR:
 	default:
 		s.readErr = errno
@@ -298,7 +310,7 @@ func (s *udpSocket) queue(to netip.AddrPort, source netip.Addr, text []byte, hop
 
 // flush sends what is queued, and tells what could not be sent. The system reports what ICMP said of an earlier datagram
 // as the error of the next call, or only by sending fewer than it was given; bounced is told then whom that was for.
-func (s *udpSocket) flush(undelivered func(hop Hop, tag uint64, err error), bounced func(netip.AddrPort, error)) {
+func (s *udpSocket) flush(undelivered func(hop Hop, tag uint64, err error), bounced bouncer) {
 	if s.queued == 0 {
 		return
 	}

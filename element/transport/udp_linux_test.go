@@ -3,10 +3,12 @@ package transport
 import (
 	"errors"
 	"math"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestUnreachable tells the tags that were sent to a port where nobody listens (RFC 3261 18.4), and no others.
@@ -135,24 +137,27 @@ func TestSentBy(t *testing.T) {
 	<-done
 }
 
-// TestRecentTags fails what was sent to one address of late, once.
+// TestRecentTags fails what was sent to one address with one branch of late, each tag once.
 func TestRecentTags(t *testing.T) {
 	t.Parallel()
 	e := &Endpoint{}
 	l := &listener{}
 	a, b := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.1:2")
-	e.recent.add(Hop{}, a, 1, math.MinInt64/2) // long ago
+	e.recent.add(recentTag{remote: a, tag: 1, key: 7, sent: math.MinInt64 / 2}) // long ago
 	for i := range recentSize + 5 {
 		remote := a
 		if i%2 == 0 {
 			remote = b
 		}
-		e.recent.add(Hop{}, remote, uint64(i+2), e.Now())
+		e.recent.add(recentTag{remote: remote, tag: uint64(i/16 + 2), key: uint64(i/16 + 2), sent: e.Now()})
 	}
-	e.recent.fail(e, l, a, ErrAddress)
-	e.recent.fail(e, l, a, ErrAddress)
-	if len(e.fails) != recentSize/2 || len(e.recent.ring) != recentSize {
-		t.Errorf("%d failed of %d", len(e.fails), len(e.recent.ring))
+	for range 2 {
+		for key := range uint64(recentSize) {
+			e.unreachable(l, bounce{remote: a, key: key, err: ErrAddress})
+		}
+	}
+	if n := recentSize/16 + 1; len(e.fails) != n || len(e.recent.ring) != recentSize {
+		t.Errorf("%d failed of %d, want %d", len(e.fails), len(e.recent.ring), n)
 	}
 }
 
@@ -175,6 +180,45 @@ func TestPacketInfo(t *testing.T) {
 		want := netip.MustParseAddr(s)
 		if got := packetInfo(oob[:setPacketInfo(&oob, want)]); got != want {
 			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+// TestBounced fails what did not arrive, by what ICMP quotes of it: once though it was sent three times, and not what had
+// arrived at the same address before.
+func TestBounced(t *testing.T) {
+	t.Parallel()
+	for i, addr := range []string{"127.0.0.1:0", "[::1]:0", "127.0.0.1:0"} {
+		at := []string{"udp:" + addr}
+		if i == 2 {
+			at = []string{"udp:[::1]:0", "udp:" + addr} // one that the loop does not read itself
+		}
+		el := start(t, Config{Listen: listen(t, at...)}, nil)
+		pc, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hop := Hop{Proto: UDP, Remote: netip.MustParseAddrPort(pc.LocalAddr().String())}
+		el.send(hop, request(UDP, el.at(0), 1, 0), 1)
+		_ = pc.SetReadDeadline(time.Now().Add(patience))
+		if _, _, err := pc.ReadFrom(make([]byte, 2000)); err != nil {
+			t.Fatal(err)
+		}
+		_ = pc.Close()
+		el.Post(func() {
+			for range 3 {
+				el.Send(hop, []byte(request(UDP, el.at(0), 2, 0)), 2)
+			}
+			el.Send(hop, []byte(request(UDP, el.at(0), 3, 0)), 3)
+		})
+		got := map[uint64]int{}
+		for range 2 {
+			g := el.nextLost()
+			got[g.tag]++
+		}
+		el.send(hop, request(UDP, el.at(0), 4, 0), 4)
+		if g := el.nextLost(); g.tag != 4 || got[2] != 1 || got[3] != 1 || len(el.lost) > 0 {
+			t.Errorf("%s: %v, then tag %d, then %d more", addr, got, g.tag, len(el.lost))
 		}
 	}
 }

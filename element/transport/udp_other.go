@@ -3,8 +3,10 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 )
 
@@ -13,7 +15,7 @@ type udpBatch struct {
 	ln    *listener
 	n     int
 	grams [1]datagram
-	free  chan *udpBatch // where it goes when it has been handled
+	free  chan *udpBatch // where it goes when it has been handled; nil: it is the loop's
 	buf   []byte
 }
 
@@ -50,13 +52,19 @@ func (s *udpSocket) close() error { return s.conn.Close() }
 
 func (s *udpSocket) readDrops(*counters) {}
 
-// read waits for a datagram; false says that the socket was closed.
-func (s *udpSocket) read(b *udpBatch, _ func(netip.AddrPort, error)) bool {
+// read waits for a datagram until the socket's deadline, or without wait for as short as it can.
+func (s *udpSocket) read(b *udpBatch, wait bool, _ bouncer) outcome {
+	if !wait {
+		_ = s.conn.SetReadDeadline(time.Now().Add(time.Microsecond))
+	}
 	for {
 		n, from, err := s.conn.ReadFromUDPAddrPort(b.buf)
 		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return readNothing
+			}
 			if isClosed(err) {
-				return false
+				return readClosed
 			}
 			time.Sleep(time.Millisecond) // e.g. WSAECONNRESET of an earlier datagram; never spin
 			continue
@@ -65,7 +73,7 @@ func (s *udpSocket) read(b *udpBatch, _ func(netip.AddrPort, error)) bool {
 		d.size, d.remote, d.local = n, unmap(from), netip.Addr{}
 		d.parse(b.buf[:n])
 		b.n = 1
-		return true
+		return readSome
 	}
 }
 
@@ -78,7 +86,7 @@ func (s *udpSocket) queue(to netip.AddrPort, _ netip.Addr, text []byte, hop Hop,
 }
 
 // flush tells what could not be sent.
-func (s *udpSocket) flush(undelivered func(hop Hop, tag uint64, err error), _ func(netip.AddrPort, error)) {
+func (s *udpSocket) flush(undelivered func(hop Hop, tag uint64, err error), _ bouncer) {
 	for _, f := range s.fails {
 		undelivered(f.hop, f.tag, f.err)
 	}

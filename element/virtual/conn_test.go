@@ -120,7 +120,7 @@ func TestMTU(t *testing.T) {
 		{"response", []string{"udp", "tcp"}, 0, [][]byte{response}, 1, "UDP"},
 		{"no SIP", []string{"udp", "tcp"}, 0, [][]byte{bytes.Repeat([]byte("x"), 2000)}, 1, ""},
 		{"sent again", []string{"udp", "tcp"}, 0, [][]byte{request, request, request}, 1, "TCP"},
-		{"what follows", []string{"udp", "tcp"}, 0, [][]byte{request, message(2)}, 1, "TCP TCP"},
+		{"what follows", []string{"udp", "tcp"}, 0, [][]byte{request, message(1), message(1), message(2)}, 1, "UDP TCP TCP TCP"},
 		{"without a tag", []string{"udp", "tcp"}, 0, [][]byte{request, request, message(2)}, 0, "UDP TCP TCP"},
 	} {
 		n := New(0, seeded(1))
@@ -145,19 +145,33 @@ func TestMTU(t *testing.T) {
 	a, _ := pair(t, n, "udp", "tcp")
 	tap := &texts{}
 	n.Tap(tap)
-	for range maxSwitched + 2 {
-		for i := range uint64(2) {
-			a.host.Send(to(transport.UDP, "10.0.0.2:5060"), request, i+1)
+	for range 100 {
+		for range 2 {
+			a.host.Send(to(transport.UDP, "10.0.0.2:5060"), request, 1)
 		}
 		n.Disconnect(n.lastConn)
 	}
-	if len(tap.seen) != 2*(maxSwitched+2) || len(a.host.switched) > maxSwitched {
-		t.Errorf("sent %d, remembered %d", len(tap.seen), len(a.host.switched))
+	if w := &a.host.switched; len(tap.seen) != 100 || len(w.known) != 1 || len(w.order) != 1 {
+		t.Errorf("sent %d, remembered %d, %d in order", len(tap.seen), len(w.known), len(w.order))
 	}
 	for _, s := range tap.seen {
 		if s != strings.Replace(string(request), "SIP/2.0/UDP", "SIP/2.0/TCP", 1) {
 			t.Fatalf("sent %q", s)
 		}
+	}
+}
+
+// TestMTUMany has more requests go by TCP than are remembered: the oldest are forgotten.
+func TestMTUMany(t *testing.T) {
+	t.Parallel()
+	var w switched
+	for i := range uint64(2*maxSwitched + 10) {
+		w.remember(i, overTCP{conn: i})
+	}
+	_, first := w.known[maxSwitched+9]
+	last, ok := w.known[2*maxSwitched+9]
+	if len(w.known) != maxSwitched || len(w.order) != maxSwitched || first || !ok || last.conn != 2*maxSwitched+9 {
+		t.Errorf("%d known, %d in order, the one before: %v, the last: %v", len(w.known), len(w.order), first, last)
 	}
 }
 

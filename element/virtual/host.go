@@ -33,7 +33,7 @@ type Host struct {
 	ephemeral uint16
 	media     uint16
 	peers     map[peer]*conn
-	switched  []switched
+	switched  switched
 }
 
 var _ transport.Link = (*Host)(nil)
