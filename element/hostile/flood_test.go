@@ -112,6 +112,7 @@ func (b *bench) good(tb testing.TB, name string) int {
 // keeps as many as it may, refuses the others with 503 and Retry-After (a user agent that has its calls: 486), says so in its
 // figures, serves again as soon as there is room, and keeps nothing in the end.
 func TestInviteFlood(t *testing.T) { //nolint:paralleltest // it measures the heap
+	single(t)
 	const n = 100_000
 	want := map[string]func(b *bench) bool{
 		"user agent": func(b *bench) bool {
@@ -205,6 +206,7 @@ func TestServedDuringFlood(t *testing.T) {
 
 // TestOtherFloods: BYEs and CANCELs for nothing, SUBSCRIBEs, OPTIONS, ACKs, and garbage of every method, 10,000 each.
 func TestOtherFloods(t *testing.T) { //nolint:paralleltest // it measures the heap
+	single(t)
 	const n = 10_000
 	for _, method := range []string{"BYE", "CANCEL", "ACK", "OPTIONS", "SUBSCRIBE", "REFER", "NOTIFY", "PRACK", "MESSAGE", "PUBLISH", "FOO", "REGISTER"} {
 		for _, kind := range kinds {
@@ -242,6 +244,7 @@ func TestOtherFloods(t *testing.T) { //nolint:paralleltest // it measures the he
 // TestMillionRegistrations binds a million addresses, through transaction layer and registrar: all are there, in the memory
 // that StoreConfig promises, then the limit says 503, and an hour later all is forgotten.
 func TestMillionRegistrations(t *testing.T) { //nolint:paralleltest // it measures the heap
+	single(t)
 	n := 1_000_000
 	if testing.Short() {
 		n = 50_000

@@ -147,10 +147,19 @@ func (w *lossyWorld) middle(i int, kind string) *element {
 	return e
 }
 
+// single skips a test in virtual time under the race detector: it is one goroutine.
+func single(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("one goroutine: nothing for the race detector to find")
+	}
+}
+
 // TestCallsInBadNetworks makes hundreds of calls over each bad network and through each kind of proxies: answered and ended by
 // either side, refused, given up, ringing for ever. Each ends once at both ends, both agree on whether they talked, and
 // no call, dialog or transaction is left anywhere.
 func TestCallsInBadNetworks(t *testing.T) {
+	single(t)
 	t.Parallel()
 	calls := 300
 	if testing.Short() {
@@ -227,6 +236,7 @@ func (w *lossyWorld) check(n int, network string) {
 // TestRegistrationsInBadNetworks has phones register, refresh, and remove their bindings: who was told 200 is bound, and
 // when all are closed nothing is left but what the registrar has to let expire.
 func TestRegistrationsInBadNetworks(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for network, faults := range networks {
 		t.Run(network, func(t *testing.T) {

@@ -47,6 +47,7 @@ func calling(t *testing.T) (s *sim, alice *ua.Agent, call *ua.Call, peer *raw, i
 // TestSpoofedResponses: only what has branch, sent-by and method of the request is an answer (RFC 3261 17.1.3); nothing else
 // changes the call.
 func TestSpoofedResponses(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for name, change := range map[string]func(string) string{
 		"another branch":  func(s string) string { return strings.Replace(s, ";branch=z9hG4bK", ";branch=z9hG4bKx", 1) },
@@ -168,6 +169,7 @@ func TestStrangersInDialogs(t *testing.T) {
 // TestLoops: proxies of ours that are configured to send everything to each other, or to themselves, answer 482 or 483 after
 // a bounded number of messages; stateful or not, forking or not (RFC 3261 16.3 step 3 and 4, RFC 5393).
 func TestLoops(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
@@ -256,6 +258,7 @@ func loopy(t *testing.T, kind string, link transport.Link, own []transport.Hop, 
 // ends it for two users. With ten, or without it, the ways through are too many to end in a lifetime: Max-Breadth bounds
 // how many are tried at a time (RFC 5393 5), and the caller's CANCEL ends them all.
 func TestForkBomb(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, tt := range []struct {
 		users   int
@@ -310,6 +313,7 @@ func TestForkBomb(t *testing.T) {
 
 // TestRedirectLoop: agents that are told to follow 3xx, and proxies that recurse, do not follow for ever.
 func TestRedirectLoop(t *testing.T) {
+	single(t)
 	t.Parallel()
 	s := newSim(t, 1)
 	peer := s.raw(bobAddr)
@@ -429,6 +433,7 @@ func TestBigParts(t *testing.T) { //nolint:paralleltest // it measures the heap
 // TestContactBomb: an address-of-record takes no more contacts than it may, whoever asks how, and one Call-ID cannot turn the
 // order back.
 func TestContactBomb(t *testing.T) {
+	single(t)
 	t.Parallel()
 	b := newBench(t, "registrar", limits{})
 	for i := range 5000 {
@@ -449,6 +454,7 @@ func TestContactBomb(t *testing.T) {
 // TestReplay: credentials that were seen on the wire do not work again, not in another request, not with another body, not
 // after their time (RFC 7616 3.4.6, 5.12).
 func TestReplay(t *testing.T) {
+	single(t)
 	t.Parallel()
 	s := newSim(t, 1)
 	server, err := auth.NewServer(auth.ServerConfig{

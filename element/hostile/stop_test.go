@@ -84,6 +84,7 @@ func newBusy(t *testing.T) *busy {
 // TestCleanStop closes an agent in the middle of everything: within a few round trips calls are cancelled, ended or refused,
 // bindings, publications and subscriptions removed, at the other side too.
 func TestCleanStop(t *testing.T) {
+	single(t)
 	t.Parallel()
 	b := newBusy(t)
 	b.net.At(b.net.Now(), b.agent.Close)
@@ -115,6 +116,7 @@ func TestCleanStop(t *testing.T) {
 // TestStopAmongTheDead closes it when nobody answers any more: all is given up after the time of a transaction, and a
 // registration may have asked twice.
 func TestStopAmongTheDead(t *testing.T) {
+	single(t)
 	t.Parallel()
 	b := newBusy(t)
 	b.net.Loss = 1
@@ -126,6 +128,7 @@ func TestStopAmongTheDead(t *testing.T) {
 
 // TestStopInBadNetwork closes it where a third of everything gets lost.
 func TestStopInBadNetwork(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for range 5 {
 		b := newBusy(t)
@@ -155,6 +158,7 @@ func (b *busy) stopped(t *testing.T, begun int64) {
 
 // TestClosedAgentRefuses: what comes after Close is refused, and does not hold it up.
 func TestClosedAgentRefuses(t *testing.T) {
+	single(t)
 	t.Parallel()
 	b := newBusy(t)
 	b.net.At(b.net.Now(), b.agent.Close)

@@ -61,6 +61,7 @@ var storms = []struct {
 // TestStorms: no answer makes a client ask more often than it was told to, or stand still for ever where there is
 // something to do; and it stops when it is told to.
 func TestStorms(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, tt := range storms {
 		t.Run(tt.method+" "+tt.name, func(t *testing.T) {
@@ -130,6 +131,7 @@ func stormy(t *testing.T, a *ua.Agent, method string) {
 // TestNotifyStorms: neither do notifications of a peer who wants to be asked again and again, nor those that claim to be of
 // ever other branches of a fork.
 func TestNotifyStorms(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, state := range []string{
 		"active;expires=0", "active;expires=1", "active;expires=99999999999999", "active;expires=-1", "pending;retry-after=0", "terminated;reason=deactivated",
@@ -184,6 +186,7 @@ func TestNotifyStorms(t *testing.T) {
 // TestForkedAnswers: thousands of early dialogs, 2xx and reliable provisional responses to one INVITE, each with a tag of
 // its own: the first are kept, what must be acknowledged is, and what that costs is bounded.
 func TestForkedAnswers(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, status := range []int{180, 183, 200, 302, 486} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
@@ -222,6 +225,7 @@ func TestForkedAnswers(t *testing.T) {
 
 // TestLoopsWithoutAnswer: ACKs and CANCELs that match nothing go round no more than Max-Forwards allows, and do not fork.
 func TestLoopsWithoutAnswer(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, kind := range []string{"proxy", "stateless"} {
 		for _, method := range []string{"ACK", "CANCEL"} {
@@ -248,6 +252,7 @@ func TestLoopsWithoutAnswer(t *testing.T) {
 
 // TestOwnVias: responses whose Vias all name the proxy, and requests whose Via names the one who answers, do not go round.
 func TestOwnVias(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, kind := range kinds {
 		s := newSim(t, 1)
@@ -295,6 +300,7 @@ func linear(t *testing.T, n int, f func(n int)) {
 // TestManyInOne has one peer put as much as the limits allow into one place: subscriptions of one dialog, dialogs of one Call-ID,
 // watchers of one package. What it costs to find and to end one does not grow with their number.
 func TestManyInOne(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for name, one := range map[string]func(i int) req{
 		"watchers": func(i int) req { return req{callID: strconv.Itoa(i), more: []string{"Event: presence"}} },
@@ -337,6 +343,7 @@ func TestManyInOne(t *testing.T) {
 
 // TestCollisions sends requests that share all of their identity but one part: none makes the search for a transaction slow.
 func TestCollisions(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for name, one := range map[string]func(i int) req{
 		"other branches": func(i int) req { return req{branch: fmt.Sprint("m", i), callID: "c"} },

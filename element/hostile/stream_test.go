@@ -276,7 +276,7 @@ func TestTenThousandConnections(t *testing.T) { //nolint:paralleltest // it meas
 		_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim)
 		n = min(n, (int(lim.Cur)-200)/2)
 	}
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		n = min(n, 1000)
 	}
 	if n < 500 {

@@ -42,6 +42,7 @@ func schedule(first, limit, end int64) (at []int64) {
 // TestTable4 has one row for each timer of RFC 3261 table 4 and RFC 6026: what is sent, when, and when the transaction
 // is gone, all seen from outside, with the usual times, others, and over TCP.
 func TestTable4(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for _, times := range []txn.Config{{}, {T1: 100 * ms, T2: 300 * ms, T4: 700 * ms}} {
 		for _, proto := range []string{"udp", "tcp"} {
@@ -243,6 +244,7 @@ func seconds(ns []int64) (s []string) {
 
 // TestProvisional: a provisional response stops A and B, and makes E T2 at once (RFC 3261 17.1.1.2, 17.1.2.2).
 func TestProvisional(t *testing.T) {
+	single(t)
 	t.Parallel()
 	for method, want := range map[string][]int64{
 		"INVITE":  {0, 500 * ms},
