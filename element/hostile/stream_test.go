@@ -221,7 +221,7 @@ func webSocket(c net.Conn) bool {
 }
 
 // frame is a WebSocket frame of a client, masked by zeros, that claims to be of a length.
-func frame(first byte, claimed int, payload string) []byte {
+func frame(first byte, claimed int64, payload string) []byte {
 	b := []byte{first, 0x80 | 127}
 	b = binary.BigEndian.AppendUint64(b, uint64(claimed))
 	return append(append(b, 0, 0, 0, 0), payload...)
