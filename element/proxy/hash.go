@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/binary"
 	"math/bits"
+	"net/netip"
 
 	"sipscope/decode/sip"
 	"sipscope/element/compose"
@@ -70,9 +71,26 @@ func onceHash(key uint64, m *sip.Message) uint64 {
 	if len(branch) <= len(compose.Cookie) || string(branch[:len(compose.Cookie)]) != compose.Cookie {
 		s.add(m.CallID.Of(m.Raw))
 		s.add(m.From.Tag.Of(m.Raw))
-		s.add(m.URI.Of(m.Raw))
 		s.mix(uint64(m.CSeq))
 	}
+	return s.sum()
+}
+
+// sealHash is the own part of a stateless proxy's branch: that of onceHash, by a key that nobody knows, with the address
+// that the request came from. A response is sent on when its second Via gives the same, so that nobody makes the proxy
+// send packets to somebody who asked for nothing.
+func sealHash(key uint64, via *sip.Via, m *sip.Message, from netip.Addr) uint64 {
+	s := newHasher(key)
+	branch := via.Branch.Of(m.Raw)
+	s.add(branch)
+	s.add(via.SentBy.Of(m.Raw))
+	if len(branch) <= len(compose.Cookie) || string(branch[:len(compose.Cookie)]) != compose.Cookie {
+		s.add(m.CallID.Of(m.Raw))
+		s.add(m.From.Tag.Of(m.Raw))
+		s.mix(uint64(m.CSeq))
+	}
+	addr := from.Unmap().As16()
+	s.add(addr[:])
 	return s.sum()
 }
 

@@ -548,6 +548,30 @@ func TestTargetPath(t *testing.T) {
 	bob.takeLine("INVITE sip:x@192.168.1.1:9 ")
 }
 
+// TestStatelessForged: a response goes back to who asked; one that names somebody else, or was never asked for, goes nowhere.
+func TestStatelessForged(t *testing.T) {
+	t.Parallel()
+	cfg := bCom(1000, 500)
+	r := newRig(t, cfg)
+	r.stateless(cfg)
+	alice, bob, carol := r.peer(aliceAddr), r.peer(bobAddr), r.peer(carolAddr)
+	alice.udp(request("INVITE", "sip:bob@b.com", "f1"))
+	r.run(5 * ms)
+	invite := bob.takeLine("INVITE")
+	vias := headerOf(t, invite, "Via")
+	made := func(via string) string {
+		return fmt.Sprintf("SIP/2.0 180 Ringing\nVia: %s\nVia: %s\nFrom: <sip:a@a.com>;tag=a1\nTo: <sip:b@b.com>;tag=x\n"+
+			"Call-ID: c1@a\nCSeq: 1 INVITE\nContent-Length: 0\n\n", vias[0], via)
+	}
+	bob.udp(made(vias[1] + ";received=10.0.2.3"))
+	bob.udp(made("SIP/2.0/UDP 10.0.2.3:5060;branch=z9hG4bKother"))
+	r.run(5 * ms)
+	carol.none()
+	bob.udp(made(vias[1]))
+	r.run(5 * ms)
+	alice.takeLine("SIP/2.0 180")
+}
+
 // TestStateless: the same copy of the same request, of its CANCEL and its ACK; responses by Via; no state.
 func TestStateless(t *testing.T) {
 	t.Parallel()

@@ -3,8 +3,10 @@ package proxy
 import (
 	"bytes"
 	"math"
+	"net/netip"
 
 	"sipscope/decode/sip"
+	"sipscope/element/compose"
 	"sipscope/element/transport"
 	"sipscope/element/txn"
 )
@@ -74,7 +76,8 @@ func (e *engine) ask(uri []byte, m *sip.Message, done func(hops []transport.Hop,
 
 // passTo sends the copy.
 func (e *engine) passTo(r *transport.Received, g *goal, hop transport.Hop) {
-	if e.copyOf(r, g, &hop, onceHash(e.onceKey, r.Msg), e.plan.breadth) != nil {
+	own := sealHash(e.flowKey, &r.Msg.Via, r.Msg, r.Hop.Remote.Addr())
+	if e.copyOf(r, g, &hop, own, e.plan.breadth) != nil {
 		e.lost(r.Msg)
 		return
 	}
@@ -193,6 +196,7 @@ func (s *Stateless) response(r *transport.Received) {
 	hop := transport.Hop{}
 	if ok {
 		hop, ok = transport.ViaHop(m.Raw, &next)
+		ok = ok && s.asked(m, &next, hop.Remote.Addr())
 	}
 	s.edit.Reset(m)
 	s.edit.RemoveFirst(sip.HeaderVia)
@@ -220,6 +224,16 @@ func (s *Stateless) ownVia(m *sip.Message) bool {
 		port = proto.DefaultPort()
 	}
 	return s.self.hasAddr(addr, port)
+}
+
+// asked reports whether the request of a response came here from the address that the response would go to.
+func (s *Stateless) asked(m *sip.Message, next *sip.Via, to netip.Addr) bool {
+	branch := m.Via.Branch.Of(m.Raw)
+	if len(branch) < len(compose.Cookie)+wordSize {
+		return false
+	}
+	own, ok := parseWord(branch[len(compose.Cookie) : len(compose.Cookie)+wordSize])
+	return ok && own == sealHash(s.flowKey, next, m, to)
 }
 
 // Failed has nothing to do: who sent the message sends it again.
