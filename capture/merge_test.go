@@ -397,3 +397,37 @@ func TestReadError(t *testing.T) {
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, os.ErrPermission }
+
+// quietReader gives its texts, one a Read, and then is silent.
+type quietReader struct {
+	texts  []string
+	silent chan struct{} // closed when nothing more comes
+	end    chan struct{}
+}
+
+func (q *quietReader) Read(p []byte) (int, error) {
+	if len(q.texts) == 0 {
+		close(q.silent)
+		<-q.end
+		return 0, io.EOF
+	}
+	n := copy(p, q.texts[0])
+	q.texts = q.texts[1:]
+	return n, nil
+}
+
+// TestReadAheadGivesAtOnce: what was read is there for the reader, although the next read of the input waits for ever.
+func TestReadAheadGivesAtOnce(t *testing.T) {
+	t.Parallel()
+	q := &quietReader{texts: []string{"one", "two"}, silent: make(chan struct{}), end: make(chan struct{})}
+	a := newReadAhead(64, false, func() (io.Reader, func(), error) { return q, func() {}, nil })
+	defer a.wait()
+	defer close(q.end)
+	defer a.close()
+	<-q.silent // nobody has read yet: pieces wait
+	time.AfterFunc(10*time.Second, a.close)
+	p := make([]byte, len("onetwo"))
+	if n, err := io.ReadFull(a, p); err != nil {
+		t.Errorf("bytes that were read are held back: got %q, %v", p[:n], err)
+	}
+}
