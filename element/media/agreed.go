@@ -3,6 +3,7 @@ package media
 import (
 	"net/netip"
 
+	"sipscope/decode/rtp"
 	"sipscope/decode/sdp"
 )
 
@@ -27,6 +28,6 @@ type Agreed struct {
 func (a *Agreed) Sends() bool { return !a.Rejected && a.Remote.IsValid() && a.Direction.Sends() }
 
 const (
-	defaultPtime = 20  // ms (RFC 3551 4.2)
-	maxPT        = 127 // payload types have seven bits (RFC 3550 5.1)
+	defaultPtime = 20 // ms (RFC 3551 4.2)
+	maxPT        = rtp.MaxPT
 )

@@ -2,7 +2,10 @@ package media
 
 import (
 	"math/bits"
+	"slices"
 	"time"
+
+	"sipscope/decode/rtp"
 )
 
 // Constants of RFC 3550 A.1.
@@ -19,6 +22,21 @@ type ReceiverConfig struct {
 	PT      uint8 // payload type of Codec; static payload types of the other codec are understood too
 	EventPT int   // of telephone-event; -1: none
 	Record  int   // samples that are kept of what is heard; 0: none
+	// Clock is the rate (Hz) of the timestamps, which the jitter is measured by; 0: Rate.
+	Clock uint32
+	// Counted are payload types that were agreed too: they are counted, and not heard.
+	Counted []uint8
+}
+
+// maxClock is the highest rate (Hz) of timestamps that is believed: 90 kHz is usual, and 384 kHz of sound the most.
+const maxClock = 1 << 20
+
+// clock is the rate of the timestamps.
+func (c *ReceiverConfig) clock() uint64 {
+	if c.Clock == 0 || c.Clock > maxClock {
+		return Rate
+	}
+	return uint64(c.Clock)
 }
 
 // Heard is what a packet says.
@@ -96,13 +114,16 @@ func (r *Receiver) Change(cfg ReceiverConfig) { r.cfg = cfg }
 // Stats gives the figures.
 func (r *Receiver) Stats() Received {
 	s := r.stats
-	s.SSRC, s.Jitter, s.MaxJitter = r.ssrc, inTime(r.jitter), inTime(r.maxJitter)
+	s.SSRC, s.Jitter, s.MaxJitter = r.ssrc, r.inTime(r.jitter), r.inTime(r.maxJitter)
 	if r.began {
 		e, l, m := r.spans()
 		s.Expected, s.Lost, s.Missing = s.Expected+e, s.Lost+l, s.Missing+m
 	}
 	return s
 }
+
+// Last is when the last packet came (ns), 0 before any.
+func (r *Receiver) Last() int64 { return r.stats.Last }
 
 // spans gives expected, lost and missing packets since base.
 func (r *Receiver) spans() (expected uint64, lost int64, missing uint64) {
@@ -111,7 +132,11 @@ func (r *Receiver) spans() (expected uint64, lost int64, missing uint64) {
 }
 
 // inTime makes time of jitter.
-func inTime(j uint64) time.Duration { return time.Duration(j) * time.Second / (16 * Rate) } //nolint:gosec // Below 2^36.
+func (r *Receiver) inTime(j uint64) time.Duration {
+	hi, lo := bits.Mul64(j, uint64(time.Second))
+	ns, _ := bits.Div64(hi, lo, 16*r.cfg.clock()) // jitter is below 2^36: less than 2^66 by at least 16
+	return time.Duration(ns)                      //nolint:gosec // Likewise.
+}
 
 // Recorded is what was heard, by its timestamps; see ReceiverConfig.Record.
 func (r *Receiver) Recorded() Sound { return r.recorded }
@@ -135,7 +160,9 @@ func (r *Receiver) Packet(now int64, b []byte) (Heard, error) {
 		h.Digit = r.digit(&p)
 		return h, nil
 	case !known:
-		r.stats.Unknown++
+		if !slices.Contains(r.cfg.Counted, p.PT) {
+			r.stats.Unknown++
+		}
 		return h, nil
 	}
 	if r.deaf {
@@ -181,12 +208,12 @@ func (r *Receiver) codec(pt uint8) (Codec, bool) {
 // digit gives the digit of an event packet, once for each event: all its packets have one timestamp (RFC 4733 2.2), and
 // any of them may be the first that arrives.
 func (r *Receiver) digit(p *Packet) byte {
-	e, ok := parseEvent(p.Payload)
-	if !ok || int(e.code) >= len(digits) || r.inEvent && int32(p.Timestamp-r.eventAt) <= 0 { //nolint:gosec // A difference.
+	e, ok := rtp.ParseEvent(p.Payload)
+	if !ok || e.Digit() == 0 || r.inEvent && int32(p.Timestamp-r.eventAt) <= 0 { //nolint:gosec // A difference.
 		return 0
 	}
 	r.inEvent, r.eventAt = true, p.Timestamp
-	return digits[e.code]
+	return e.Digit()
 }
 
 // count takes a packet into the figures (RFC 3550 A.1, A.8). It reports false for a duplicate and in probation of a
@@ -299,7 +326,7 @@ func (r *Receiver) duplicate() bool {
 
 // arrive updates the jitter (RFC 3550 A.8).
 func (r *Receiver) arrive(now int64, ts uint32) {
-	hi, lo := bits.Mul64(uint64(now), Rate) //nolint:gosec // A time after 1970.
+	hi, lo := bits.Mul64(uint64(now), r.cfg.clock()) //nolint:gosec // A time after 1970.
 	at, _ := bits.Div64(hi, lo, uint64(time.Second))
 	transit := uint32(at) - ts //nolint:gosec // Timestamps wrap.
 	if r.measured {

@@ -1,50 +1,17 @@
 package media
 
 import (
-	"encoding/binary"
-	"errors"
-	"fmt"
 	"math"
 	"time"
+
+	"sipscope/decode/rtp"
 )
 
 // ErrNotRTCP says that a datagram is no compound RTCP packet, or one that is cut.
-var ErrNotRTCP = errors.New("not RTCP")
+var ErrNotRTCP = rtp.ErrNotRTCP
 
-// Packet types and sizes of RTCP (RFC 3550 12.1, 6.4.1). A sender report is
-//
-//	|V=2|P|  RC   |   PT=SR=200   |            length             |
-//	|                          SSRC of sender                     |
-//	|          NTP timestamp, seconds since 1900, 32.32           |
-//	|                                                             |
-//	|                        RTP timestamp                        |
-//	|                    sender's packet count                    |
-//	|                     sender's octet count                    |
-//
-// a receiver report the same without the last five words, and each block in either
-//
-//	|                            SSRC                             |
-//	| fraction lost |       cumulative number of packets lost     |
-//	|           extended highest sequence number received         |
-//	|                     interarrival jitter                     |
-//	|                         last SR (LSR)                       |
-//	|                   delay since last SR (DLSR)                |
-const (
-	rtcpSR   = 200
-	rtcpRR   = 201
-	rtcpSDES = 202
-	rtcpBYE  = 203
-
-	rtcpHeader = 4
-	rtcpInfo   = 20 // sender information
-	rtcpBlock  = 24
-	sdesCNAME  = 1
-	maxCNAME   = 255
-
-	ntpEpoch   = 2_208_988_800 // seconds from 1900 to 1970
-	maxLost    = 1<<23 - 1
-	maxPackets = 32 // RTCP packets of a datagram that are looked at
-)
+// maxCNAME is the length in bytes of the longest CNAME (RFC 3550 6.5).
+const maxCNAME = rtp.MaxText
 
 // Report is what the other side says about what it gets from us.
 type Report struct {
@@ -56,53 +23,23 @@ type Report struct {
 	RTT      time.Duration // round trip, 0 when it cannot be told (RFC 3550 6.4.1)
 }
 
-// ntp is the time now as seconds since 1900 in 32.32.
-func ntp(now int64) uint64 {
-	s, ns := now/int64(time.Second), now%int64(time.Second)
-	return uint64(s+ntpEpoch)<<32 | uint64(ns)<<32/uint64(time.Second) //nolint:gosec // After 1900, below a second.
-}
-
-// compact is the middle of an NTP time, 16.16 seconds.
-func compact(t uint64) uint32 { return uint32(t >> 16) } //nolint:gosec // Its middle 32 bits.
-
 // appendReport appends a compound packet (RFC 3550 6.1): a sender report, or a receiver report when nothing was sent since
 // the last one, with a block about what came, and the CNAME. bye ends the stream (RFC 3550 6.6).
 func appendReport(dst []byte, now int64, s *Sender, r *Receiver, from lastSR, sends bool, cname string, bye bool) []byte {
-	at := len(dst)
-	kind := byte(rtcpRR)
-	dst = binary.BigEndian.AppendUint32(append(dst, 2<<6, rtcpRR, 0, 0), s.ssrc)
+	var info *rtp.Info
 	if sends {
-		kind = rtcpSR
-		dst = binary.BigEndian.AppendUint64(dst, ntp(now))
-		dst = binary.BigEndian.AppendUint32(dst, s.timestamp(now))
-		dst = binary.BigEndian.AppendUint32(dst, s.packets)
-		dst = binary.BigEndian.AppendUint32(dst, s.octets)
+		info = &rtp.Info{NTP: rtp.NTP(now), Timestamp: s.timestamp(now), Packets: s.packets, Octets: s.octets}
 	}
-	blocks := byte(0)
-	if r.began {
-		blocks = 1
-		dst = r.appendBlock(dst, now, from)
+	var block *rtp.Block
+	if b, ok := r.Block(now, from.ntp, from.at); ok {
+		block = &b
 	}
-	dst[at], dst[at+1] = 2<<6|blocks, kind
-	setLength(dst, at)
-	at = len(dst)
-	dst = binary.BigEndian.AppendUint32(append(dst, 2<<6|1, rtcpSDES, 0, 0), s.ssrc)
-	dst = append(append(dst, sdesCNAME, byte(len(cname))), cname...) //nolint:gosec // StreamConfig limits it to 255.
-	for dst = append(dst, 0); (len(dst)-at)%4 != 0; {
-		dst = append(dst, 0)
-	}
-	setLength(dst, at)
+	dst = rtp.AppendReport(dst, s.ssrc, info, block)
+	dst = rtp.AppendCNAME(dst, s.ssrc, cname)
 	if bye {
-		at = len(dst)
-		dst = binary.BigEndian.AppendUint32(append(dst, 2<<6|1, rtcpBYE, 0, 0), s.ssrc)
-		setLength(dst, at)
+		dst = rtp.AppendBye(dst, s.ssrc)
 	}
 	return dst
-}
-
-// setLength writes the length of the packet that begins at a byte and ends with b: 32-bit words less one.
-func setLength(b []byte, at int) {
-	binary.BigEndian.PutUint16(b[at+2:], uint16((len(b)-at)/4-1)) //nolint:gosec // Reports are short.
 }
 
 // lastSR is the other side's last sender report.
@@ -111,8 +48,12 @@ type lastSR struct {
 	at  int64  // ns; when it came; 0: none did
 }
 
-// appendBlock appends a report block, whose fraction lost counts from the block before (RFC 3550 A.3).
-func (r *Receiver) appendBlock(dst []byte, now int64, from lastSR) []byte {
+// Block is a report block at now, whose fraction lost counts from the block before (RFC 3550 A.3); false when nothing
+// came yet. sr is the middle of the NTP time of the other side's last sender report, which came at srAt; 0, 0 for none.
+func (r *Receiver) Block(now int64, sr uint32, srAt int64) (b rtp.Block, ok bool) {
+	if !r.began {
+		return b, false
+	}
 	expected, lost, _ := r.spans()
 	sinceExpected, sinceReceived := expected-r.priorExpected, r.counted-r.priorReceived
 	r.priorExpected, r.priorReceived = expected, r.counted
@@ -120,17 +61,17 @@ func (r *Receiver) appendBlock(dst []byte, now int64, from lastSR) []byte {
 	if sinceExpected > sinceReceived {
 		fraction = min((sinceExpected-sinceReceived)<<8/sinceExpected, math.MaxUint8)
 	}
-	lost = min(max(lost, -maxLost-1), maxLost)
-	dst = binary.BigEndian.AppendUint32(dst, r.ssrc)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(fraction)<<24|uint32(lost)&(1<<24-1)) //nolint:gosec // Limited above.
-	dst = binary.BigEndian.AppendUint32(dst, r.highest-firstCycle)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(r.jitter>>4)) //nolint:gosec // Samples.
-	if from.at == 0 {
-		return append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
+	b = rtp.Block{
+		SSRC: r.ssrc, Fraction: uint8(fraction),
+		Lost:    int32(min(max(lost, math.MinInt32), math.MaxInt32)),
+		Highest: r.highest - firstCycle,
+		Jitter:  uint32(r.jitter >> 4), //nolint:gosec // Units of the clock rate.
 	}
-	delay := max(now-from.at, 0) / int64(time.Microsecond) << 16 / int64(time.Second/time.Microsecond)
-	dst = binary.BigEndian.AppendUint32(dst, from.ntp)
-	return binary.BigEndian.AppendUint32(dst, uint32(min(delay, math.MaxUint32)))
+	if srAt != 0 {
+		delay := max(now-srAt, 0) / int64(time.Microsecond) << 16 / int64(time.Second/time.Microsecond)
+		b.LSR, b.DLSR = sr, uint32(min(delay, math.MaxUint32))
+	}
+	return b, true
 }
 
 // control is what a compound packet says to us.
@@ -143,58 +84,30 @@ type control struct {
 
 // parseControl reads a compound packet. ssrc is ours: blocks about others are passed over.
 func parseControl(now int64, b []byte, ssrc uint32) (c control, err error) {
-	if len(b) < 8 || !isRTCP(b) {
-		return c, fmt.Errorf("%w: %d bytes", ErrNotRTCP, len(b))
-	}
-	for n := 0; len(b) > 0 && n < maxPackets; n++ {
-		if len(b) < rtcpHeader || b[0]>>6 != 2 {
-			return c, fmt.Errorf("%w: header of packet %d", ErrNotRTCP, n+1)
+	err = rtp.Controls(b, func(p *rtp.Control) bool {
+		c.bye = c.bye || p.Type == rtp.Bye
+		if info, ok := p.Info(); ok {
+			c.sr = lastSR{ntp: rtp.Compact(info.NTP), at: now}
 		}
-		size := 4 * (int(binary.BigEndian.Uint16(b[2:])) + 1)
-		if size > len(b) {
-			return c, fmt.Errorf("%w: packet %d of %d bytes in %d", ErrNotRTCP, n+1, size, len(b))
-		}
-		c.packet(now, b[:size], ssrc)
-		b = b[size:]
-	}
-	return c, nil
+		p.Blocks(func(b *rtp.Block) bool {
+			if b.SSRC == ssrc {
+				c.report, c.has = NewReport(now, b, Rate), true
+			}
+			return true
+		})
+		return true
+	})
+	return c, err
 }
 
-// packet reads one packet.
-func (c *control) packet(now int64, b []byte, ssrc uint32) {
-	blocks := rtcpHeader + 4
-	switch b[1] {
-	case rtcpBYE:
-		c.bye = true
-		return
-	case rtcpSR:
-		if len(b) < blocks+rtcpInfo {
-			return
-		}
-		c.sr = lastSR{ntp: compact(binary.BigEndian.Uint64(b[blocks:])), at: now}
-		blocks += rtcpInfo
-	case rtcpRR:
-	default:
-		return
-	}
-	for count := b[0] & 0x1f; count > 0 && blocks+rtcpBlock <= len(b); count-- {
-		if binary.BigEndian.Uint32(b[blocks:]) == ssrc {
-			c.report, c.has = parseBlock(now, b[blocks:]), true
-		}
-		blocks += rtcpBlock
-	}
-}
-
-// parseBlock reads a report block.
-func parseBlock(now int64, b []byte) Report {
-	lost := binary.BigEndian.Uint32(b[4:])
+// NewReport is what a block that came now says about a stream whose timestamps have a clock rate in Hz, above 0.
+func NewReport(now int64, b *rtp.Block, clock uint32) Report {
 	r := Report{
-		At: now, Fraction: b[4], Lost: int32(lost<<8) >> 8, Highest: binary.BigEndian.Uint32(b[8:]), //nolint:gosec // 24 bits, signed.
-		Jitter: time.Duration(binary.BigEndian.Uint32(b[12:])) * time.Second / Rate,
+		At: now, Fraction: b.Fraction, Lost: b.Lost, Highest: b.Highest,
+		Jitter: time.Duration(b.Jitter) * time.Second / time.Duration(max(clock, 1)),
 	}
-	lsr, dlsr := binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])
-	if lsr != 0 {
-		if rtt := int32(compact(ntp(now)) - lsr - dlsr); rtt > 0 { //nolint:gosec // A difference.
+	if b.LSR != 0 {
+		if rtt := int32(rtp.Compact(rtp.NTP(now)) - b.LSR - b.DLSR); rtt > 0 { //nolint:gosec // A difference.
 			r.RTT = time.Duration(rtt) * time.Second >> 16
 		}
 	}

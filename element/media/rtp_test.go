@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+
+	reader "sipscope/decode/rtp"
 )
 
 const start = int64(1_700_000_000_000_000_000)
@@ -168,12 +170,12 @@ func TestSenderDigits(t *testing.T) {
 			}
 			continue
 		}
-		e, ok := parseEvent(p.Payload)
-		if !ok || fresh && p.Timestamp != before[0].Timestamp+since || int(e.duration) != 160*min(r.packets, 5) {
+		e, ok := reader.ParseEvent(p.Payload)
+		if !ok || fresh && p.Timestamp != before[0].Timestamp+since || int(e.Duration) != 160*min(r.packets, 5) {
 			t.Errorf("event packet %d of a run: %+v, timestamp %d", r.packets, e, p.Timestamp)
 		}
-		r.event = e.code
-		if e.end {
+		r.event = e.Code
+		if e.End {
 			r.ends++
 		}
 		if p.SequenceNumber != before[0].SequenceNumber+uint16(i+len(before)) {
@@ -399,5 +401,34 @@ func TestReceiverHears(t *testing.T) {
 	unknown := Packet{PT: 18, Seq: 151, SSRC: 0, Payload: make([]byte, 20)}
 	if h, err := r.Packet(start, unknown.Append(nil)); err != nil || len(h.Sound) > 0 || r.Stats().Unknown != 1 {
 		t.Errorf("G.729: %+v, %v", h, err)
+	}
+}
+
+// TestClock measures the jitter of a stream of 48 kHz, whose payload type is counted and not heard.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		clock uint32
+		want  time.Duration // jitter, at most
+		least time.Duration
+	}{{48_000, time.Millisecond, 100 * time.Microsecond}, {0, time.Minute, 10 * time.Millisecond}, {math.MaxUint32, time.Minute, 10 * time.Millisecond}} {
+		r := NewReceiver(ReceiverConfig{PT: 255, EventPT: -1, Clock: c.clock, Counted: []uint8{96}})
+		for i := range 200 {
+			at := start + int64(i)*20*ms + int64(i%2)*ms/2
+			b := (&Packet{PT: uint8(96 + i/150), Seq: uint16(i), Timestamp: uint32(960 * i), SSRC: 1}).Append(nil)
+			if h, err := r.Packet(at, b); err != nil || !h.Fresh || h.Sound != nil {
+				t.Fatalf("%+v, %v", h, err)
+			}
+		}
+		if st := r.Stats(); st.Jitter > c.want || st.Jitter < c.least || st.Unknown != 50 || r.Last() != st.Last {
+			t.Errorf("clock %d: %+v", c.clock, st)
+		}
+		b, ok := r.Block(start+5*int64(time.Second), 7, start+4*int64(time.Second))
+		if !ok || b.SSRC != 1 || b.Highest != 199 || b.LSR != 7 || b.DLSR != 1<<16 || b.Lost != 0 {
+			t.Errorf("%+v", b)
+		}
+	}
+	if _, ok := NewReceiver(ReceiverConfig{}).Block(start, 0, 0); ok {
+		t.Error("a block about nothing")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"sipscope/decode/rtp"
 )
 
 // Errors of SendDigits.
@@ -206,13 +208,13 @@ func (s *Sender) eventPacket(dst []byte) []byte {
 	if e.ends == 0 {
 		e.took = uint16(min(lasted, math.MaxUint16))
 	}
-	ev := event{code: e.code, end: lasted >= press, volume: digitVolume, duration: e.took}
-	if ev.end {
+	ev := rtp.Event{Code: e.code, End: lasted >= press, Volume: digitVolume, Duration: e.took}
+	if ev.End {
 		e.ends++
 	}
 	p := Packet{Marker: first, PT: uint8(s.cfg.EventPT), Seq: s.seq, Timestamp: e.start, SSRC: s.ssrc} //nolint:gosec // ≤ 127
-	dst = ev.append(p.appendHeader(dst))
-	s.octets += eventBytes
+	dst = ev.Append(p.AppendHeader(dst))
+	s.octets += rtp.EventBytes
 	if e.ends == endPackets {
 		e.on, e.wait, s.fresh = false, gap, true
 	}
@@ -229,7 +231,7 @@ func (s *Sender) soundPacket(dst []byte) ([]byte, bool) {
 	if _, silent := s.cfg.Source.(Silence); silent { // what most streams of a load test say
 		s.fresh = false
 		s.octets += s.step
-		return s.cfg.Codec.appendSilence(p.appendHeader(dst), int(s.step)), true
+		return s.cfg.Codec.appendSilence(p.AppendHeader(dst), int(s.step)), true
 	}
 	if cap(s.pcm) < int(s.step) {
 		s.pcm = make([]int16, 0, s.step)
@@ -243,7 +245,7 @@ func (s *Sender) soundPacket(dst []byte) ([]byte, bool) {
 		clear(pcm[n:])
 	}
 	s.fresh = false
-	dst = s.cfg.Codec.Encode(p.appendHeader(dst), pcm)
+	dst = s.cfg.Codec.Encode(p.AppendHeader(dst), pcm)
 	s.octets += s.step
 	return dst, true
 }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"sipscope/decode/rtp"
 )
 
 // reportTime is the mean time between two reports (RFC 3550 6.2).
@@ -217,7 +219,7 @@ func (s *Stream) arrived(now int64, from netip.AddrPort, b []byte) {
 	if s.closed {
 		return
 	}
-	if isRTCP(b) {
+	if rtp.IsRTCP(b) {
 		s.control(now, from, b)
 		return
 	}

@@ -266,7 +266,7 @@ func TestPlayAgain(t *testing.T) {
 func TestControlErrors(t *testing.T) {
 	t.Parallel()
 	rr := []byte{0x81, 201, 0, 7, 0, 0, 0, 1}
-	block := make([]byte, rtcpBlock)
+	block := make([]byte, 24)
 	binary.BigEndian.PutUint32(block, 42)
 	binary.BigEndian.PutUint32(block[4:], 128<<24|0xfffffe)
 	good := append(append([]byte{}, rr...), block...)
