@@ -1,0 +1,77 @@
+package stream
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	recorded "sipscope/correlate/media"
+	"sipscope/element/media"
+	"sipscope/element/replay/guard"
+)
+
+// TestSockets plays a recording both ways over real sockets on loopback, and to an address that nobody named.
+func TestSockets(t *testing.T) {
+	t.Parallel()
+	posts := make(chan func(), 1000)
+	now := func() int64 { return time.Now().UnixNano() }
+	sockets, err := media.NewSockets(media.SocketsConfig{Min: 42000, Max: 42999, Rand: rng(uint64(now())), Post: func(f func()) { posts <- f }, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := guard.New()
+	ports := g.Ports(sockets)
+	const packets = 25
+	all := talk(0, packets)
+	press(all, 10, 7)
+	rec := NewRecording([]recorded.Payload{pcmu(0), event(101)}, sequence(all))
+	var opened [2]media.Port
+	for i := range opened {
+		if opened[i], err = ports.Open(netip.MustParseAddr("127.0.0.1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set := NewSet()
+	var both [2]*Stream
+	for i := range both {
+		to := opened[1-i].Local()
+		codecs := []recorded.Payload{pcmu(0), event(101)}
+		both[i] = New(now(), Config{
+			Port: opened[i], Live: codecs, Local: codecs, Recordings: []*Recording{rec}, Rand: rng(uint64(i)),
+			Agreed: media.Agreed{Remote: to, RemoteRTCP: netip.AddrPortFrom(to.Addr(), to.Port()+1)},
+		})
+		set.Add(both[i])
+	}
+	if err = opened[0].Send(netip.MustParseAddrPort("127.0.0.1:45678"), []byte("x")); !errors.Is(err, guard.ErrRefused) {
+		t.Errorf("to an address that nobody named: %v", err)
+	}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		wait := time.Duration(min(max(set.Wake(now())-now(), 0), ms*20))
+		select {
+		case f := <-posts:
+			f()
+		case <-time.After(wait):
+		}
+		if both[0].stats.Foreign+both[1].stats.Foreign == 0 && both[0].Stats().Received.Packets >= packets && both[1].Stats().Received.Packets >= packets {
+			break
+		}
+	}
+	for i, s := range both {
+		if st := s.Stats(); st.Received.Packets != packets || st.Received.Lost != 0 || st.Digits != "7" || st.Errors+st.Refused != 0 {
+			t.Errorf("stream %d: %+v", i, st)
+		}
+		if err := s.Close(now()); err != nil {
+			t.Error(err)
+		}
+	}
+	go func() { // what its readers still post
+		for f := range posts {
+			f()
+		}
+	}()
+	if err := sockets.Close(); err != nil {
+		t.Error(err)
+	}
+	close(posts)
+}
