@@ -13,6 +13,7 @@ type part struct {
 	frame []textLine // delimiter and headers
 	body  []textLine
 	first int // number of the first line of frame
+	names *Names
 }
 
 // bodies compares the bodies: part by part, those of one type with one another.
@@ -75,7 +76,7 @@ func (c *comparer) part(x, y *part) {
 		c.descriptions(x, y)
 		return
 	}
-	c.section(Body, c.textUnits(x.body, x.first+len(x.frame)), c.textUnits(y.body, y.first+len(y.frame)))
+	c.section(Body, c.textUnits(x), c.textUnits(y))
 }
 
 // parts cuts the body at its parts. What follows the last part is the frame of the tail, which has no body.
@@ -94,14 +95,15 @@ func (s *side) parts() (parts []part, tail part) {
 		to := lineFrom(lines, from, int(p.Body.Off+p.Body.Len))
 		parts = append(parts, part{
 			kind: strings.ToLower(string(p.Type)), frame: lines[at:from], body: lines[from:to], first: s.number(at),
+			names: s.names,
 		})
 		at = to
 	}
 	if len(parts) == 0 && len(lines) > 0 {
 		kind := strings.ToLower(string(s.m.ContentType.Of(s.m.Raw)))
-		return []part{{kind: kind, body: lines, first: s.number(0)}}, part{}
+		return []part{{kind: kind, body: lines, first: s.number(0), names: s.names}}, part{}
 	}
-	return parts, part{frame: lines[at:], first: s.number(at)}
+	return parts, part{frame: lines[at:], first: s.number(at), names: s.names}
 }
 
 // number is the 1-based number of a line of the body.
@@ -117,6 +119,7 @@ func lineFrom(lines []textLine, at, off int) int {
 
 // frameUnits takes the delimiter and the headers of a part apart (RFC 2045 3).
 func (c *comparer) frameUnits(p *part) []unit {
+	c.names = p.names
 	us := make([]unit, 0, len(p.frame))
 	for i := range p.frame {
 		l := &p.frame[i]
@@ -150,8 +153,10 @@ func (c *comparer) delimiter(text string, no int) unit {
 	return u
 }
 
-// textUnits makes units of the lines of a text.
-func (c *comparer) textUnits(lines []textLine, first int) []unit {
+// textUnits makes units of the lines of a part that is a text.
+func (c *comparer) textUnits(p *part) []unit {
+	c.names = p.names
+	lines, first := p.body, p.first+len(p.frame)
 	us := make([]unit, len(lines))
 	group := c.id("text")
 	for i := range lines {

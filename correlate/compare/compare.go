@@ -129,9 +129,24 @@ type Options struct {
 	// Ignore does not count what differs in any two messages of different calls: Call-ID, branch, tags, the numbers of
 	// CSeq, RSeq and RAck, Date, Timestamp, what a digest makes anew (nonce, cnonce, nc, opaque, response), Session-ID,
 	// entity tags, the dialogs that Replaces, Join and Target-Dialog name, icid-value, the signature of Identity, the
-	// boundary of a multipart body, and in SDP the numbers of o=, the keys and passwords of crypto and ICE, and SSRC.
+	// boundary of a multipart body, the instance of a phone and what a proxy remembers in its Record-Route (;did, ;ftag),
+	// and in SDP the numbers of o=, the keys and passwords of crypto, DTLS and ICE, candidates, paths and SSRC.
 	// Such a line is marked, and its Why begins with "expected: ". That one side lacks such a value still counts.
 	Ignore bool
+	// A and B name what stands for what in a and in b, for messages that were recorded at different places. Both nil: what
+	// is written differently is different.
+	A, B *Names
+}
+
+// Names say what the hosts and identifiers of a message stand for. Two texts that stand for the same are the same, and
+// two equal ones that stand for different things differ.
+type Names struct {
+	// Place says who stands behind a host, as written but in lower case, and a port, "" without one: an opaque name, equal
+	// in both messages for what corresponds. An empty name with ok stands for a place that cannot be told from others, and
+	// is equal to any place. False: the host is not known, and is what is written.
+	Place func(host, port string) (who string, ok bool)
+	// Word replaces the identifiers and addresses in a text by what they stand for. False: there are none.
+	Word func(text string) (meaning string, ok bool)
 }
 
 // Messages compares two messages. The result of (b, a) is that of (a, b) with the sides exchanged, in the order of b.
@@ -143,10 +158,12 @@ func Messages(a, b *sip.Message, opts Options) Result {
 	// What is aligned with what must not depend on the order of the arguments, though alignments have ties: all but the
 	// order of the lines is worked out in one direction.
 	flip := bytes.Compare(x.m.Raw, y.m.Raw) > 0
+	x.names, y.names = opts.A, opts.B
 	if flip {
 		x, y = y, x
 	}
 	c := comparer{opts: opts, flip: flip, table: make(map[string]uint32, 256), cells: maxCells, steps: maxSteps}
+	c.named = opts.A != nil || opts.B != nil
 	c.bodyLength = followsBody(x.m) && followsBody(y.m) && x.m.Body.Len != y.m.Body.Len
 	alike := x.m.Request == y.m.Request
 	c.section(Start, c.startUnits(x, alike), c.startUnits(y, alike))
@@ -162,7 +179,9 @@ func followsBody(m *sip.Message) bool { return m.ContentLength == int64(m.Body.L
 type comparer struct {
 	opts       Options
 	flip       bool
-	bodyLength bool // a difference of Content-Length follows from the bodies
+	bodyLength bool   // a difference of Content-Length follows from the bodies
+	named      bool   // there are Names
+	names      *Names // of the side at work
 	table      map[string]uint32
 	key        []byte // of the table, in the making
 	cells      int    // left, see maxCells

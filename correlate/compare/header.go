@@ -38,6 +38,7 @@ func (c *comparer) startUnits(s *side, alike bool) []unit {
 	if s.body == 0 || s.lines[0].off > 0 {
 		return nil
 	}
+	c.names = s.names
 	u := unit{no: 1, group: c.id("start")}
 	w := c.scribe(s.lines[0].text)
 	switch {
@@ -88,6 +89,7 @@ func (s *scribe) digits(from, to int) int {
 
 // headerUnits takes the header lines apart.
 func (c *comparer) headerUnits(s *side) []unit {
+	c.names = s.names
 	us := make([]unit, 0, s.body)
 	for i := 1; i < s.body; i++ {
 		if l := &s.lines[i]; l.text != "" {

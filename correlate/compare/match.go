@@ -87,8 +87,12 @@ func idsOf(ps []piece, idx []int) sequence {
 
 // single judges a piece that the other side lacks.
 func single(p *piece) mark {
-	if p.class == loose {
+	switch p.class {
+	case loose:
 		return mark{verdict: spelled, why: p.why, whole: true, partner: -1}
+	case follows:
+		return mark{verdict: expected, why: p.why, whole: true, partner: -1}
+	default:
 	}
 	return mark{verdict: differs, whole: true, partner: -1}
 }
@@ -96,10 +100,14 @@ func single(p *piece) mark {
 // judge compares two pieces of one role.
 func judge(x, y *piece) mark {
 	switch {
-	case x.id == y.id && x.text == y.text:
+	case x.id == y.id && x.text == y.text, x.known != y.known && x.plain != 0 && x.plain == y.plain:
 		return mark{}
+	case x.id == y.id && x.known:
+		return mark{verdict: expected, why: x.why}
 	case x.id == y.id:
 		return mark{verdict: spelled, why: spelling(x, y), whole: x.label() != y.label()}
+	case x.class == follows || y.class == follows, x.anywhere(y):
+		return mark{verdict: expected, why: whyPlace}
 	case x.class == loose:
 		return mark{verdict: spelled, why: x.why}
 	case x.class == usual:
@@ -107,6 +115,11 @@ func judge(x, y *piece) mark {
 	default:
 		return mark{verdict: differs}
 	}
+}
+
+// anywhere reports whether one of two places may be any place. What is no place, such as the 0.0.0.0 of a hold, is none.
+func (p *piece) anywhere(o *piece) bool {
+	return p.class == vague && (o.class == vague || o.known) || o.class == vague && p.known
 }
 
 // markOrder marks the pieces that stand at another place among the others, though they mean the same. The names of
@@ -164,6 +177,7 @@ const (
 	whyKey      = "expected: new keys"
 	whyBoundary = "expected: new boundary"
 	whySource   = "expected: new source"
+	whyPlace    = "expected: other address"
 )
 
 // spelling says how two pieces that mean the same differ.
@@ -215,7 +229,7 @@ func lower(c byte) byte {
 func (c *comparer) both(i, j int, xs, ys []unit) row {
 	x, y := &xs[i], &ys[j]
 	r := row{x: i, y: j, xs: 1, ys: 1, group: x.group}
-	if x.text == y.text && x.traits == y.traits && x.end == y.end {
+	if x.text == y.text && x.traits == y.traits && x.end == y.end && (!c.named || x.key == y.key) {
 		r.sx, r.sy = []Span{{Text: x.text}}, []Span{{Text: y.text}}
 		return r
 	}

@@ -16,6 +16,8 @@ type piece struct {
 	class    class
 	why      string // of a piece that is not plain
 	isName   bool   // it is the name of a header
+	known    bool   // the id is of what the text stands for, see Names
+	plain    uint32 // the id of what is written; 0 of a place
 }
 
 // label is what stands before the value.
@@ -25,9 +27,11 @@ func (p *piece) label() string { return p.text[:p.value-p.from] }
 type class uint8
 
 const (
-	plain class = iota
-	loose       // nothing: only the spelling differs
-	usual       // what differs in any two messages; that one side lacks it means something
+	plain   class = iota
+	loose         // nothing: only the spelling differs
+	usual         // what differs in any two messages; that one side lacks it means something
+	follows       // likewise, and that one side lacks it means nothing: the port of a place
+	vague         // a place that cannot be told from others, see Names
 )
 
 // scribe takes a text apart into pieces, from its beginning to its end.
@@ -56,10 +60,43 @@ func (s *scribe) piece(from, to int, role, meaning string) *piece {
 }
 
 func (s *scribe) add(from, to int, role, meaning string) {
-	s.pieces = append(s.pieces, piece{
+	p := piece{
 		from: from, to: to, value: from, text: s.text[from:to], role: s.c.id(role), id: s.c.id(role, meaning),
-	})
+	}
+	p.plain = p.id
+	if n := s.c.names; n != nil && n.Word != nil {
+		if word, ok := n.Word(meaning); ok {
+			s.c.stand(&p, role, word)
+		}
+	}
+	s.pieces = append(s.pieces, p)
 	s.at = to
+}
+
+// stand makes a piece one that stands for something. What it stands for is no text: it begins with a byte of its own.
+func (c *comparer) stand(p *piece, role, what string) {
+	p.id, p.known, p.why = c.id(role, "\x01"+what), true, whyPlace
+}
+
+// place says who stands behind a host, which p is, and its port, "" without one. It reports whether that is known.
+func (s *scribe) place(p *piece, role, port string) bool {
+	n := s.c.names
+	if n == nil || n.Place == nil || p.role == 0 {
+		return false
+	}
+	if p.known { // by Word, which does not know the port
+		p.id, p.known, p.why = p.plain, false, ""
+	}
+	p.plain = 0
+	switch who, ok := n.Place(hostMeaning(p.text), port); {
+	case !ok:
+		return false
+	case who == "":
+		p.class, p.why = vague, whyPlace
+	default:
+		s.c.stand(p, role, who)
+	}
+	return true
 }
 
 // fill makes a piece of what stands before to and is no glue: what a reader of values did not understand must not get

@@ -16,6 +16,7 @@ type description struct {
 	// direction says that a=sendrecv holds without being written (RFC 8866 6.7).
 	direction bool
 	single    bool // the other side has no such section
+	names     *Names
 }
 
 // descriptions compares two session descriptions: the session lines, then the media, those of one type in order
@@ -106,7 +107,7 @@ func describe(p *part) []description {
 		return nil
 	}
 	first := p.first + len(p.frame)
-	ds := []description{{media: -1, first: first}}
+	ds := []description{{media: -1, first: first, names: p.names}}
 	from := 0
 	for i := range p.body {
 		letter, value := sdpLine(p.body[i].text)
@@ -115,7 +116,7 @@ func describe(p *part) []description {
 		}
 		ds[len(ds)-1].lines = p.body[from:i]
 		kind, _, _ := strings.Cut(p.body[i].text[value:], " ")
-		ds = append(ds, description{kind: kind, media: len(ds) - 1, first: first + i})
+		ds = append(ds, description{kind: kind, media: len(ds) - 1, first: first + i, names: p.names})
 		from = i
 	}
 	ds[len(ds)-1].lines = p.body[from:]
@@ -143,6 +144,7 @@ func sdpLine(t string) (letter byte, value int) {
 
 // sdpUnits takes the lines of a section apart.
 func (c *comparer) sdpUnits(d *description) []unit {
+	c.names = d.names
 	us := make([]unit, 0, len(d.lines))
 	for i := range d.lines {
 		t := d.lines[i].text
@@ -198,7 +200,14 @@ func (s *scribe) fields(from int, roles ...string) {
 		case "port":
 			meaning = trimZeros(meaning)
 		}
-		s.piece(first, end, role, meaning)
+		p := s.piece(first, end, role, meaning)
+		switch {
+		case role == "address":
+			s.place(p, role, "")
+		case role == "port" && s.c.named && meaning != "0" && meaning != "":
+			_, count, _ := strings.Cut(meaning, "/")
+			s.c.stand(p, role, count)
+		}
 		from = end
 	}
 	s.words(from, to)
@@ -207,9 +216,9 @@ func (s *scribe) fields(from int, roles ...string) {
 // origin reads an o= line (RFC 8866 5.2). Its numbers identify this session.
 func (s *scribe) origin(from int) {
 	s.fields(from, "username", "session", "version", "nettype", "addrtype", "address")
-	session, version := s.c.id("session"), s.c.id("version")
+	session, version, user := s.c.id("session"), s.c.id("version"), s.c.id("username")
 	for i := range s.pieces {
-		if p := &s.pieces[i]; p.role == session || p.role == version {
+		if p := &s.pieces[i]; p.role == session || p.role == version || p.role == user && s.c.named {
 			s.usual(p, whySession)
 		}
 	}
@@ -251,18 +260,67 @@ func (s *scribe) attribute(from int, u *unit, d *description) (group string) {
 			s.params(next, to, ';', "fmtp")
 		}
 		return group + " " + format
-	case "ice-ufrag", "ice-pwd":
+	case "fingerprint":
+		s.fields(from, "hash", "key")
+		if p := &s.pieces[len(s.pieces)-1]; p.role == s.c.id("key") {
+			s.usual(p, whyKey)
+		}
+	default:
+		s.attributeValue(name, from)
+	}
+	return group
+}
+
+// attributeValue reads the value of an attribute, which begins at from.
+func (s *scribe) attributeValue(name string, from int) {
+	to := len(s.text)
+	switch name {
+	case "ice-ufrag", "ice-pwd", "tls-id":
 		s.usual(s.piece(from, to, "value", s.text[from:to]), whyKey)
-	case "ssrc":
-		end := s.until(from, to, " \t")
-		s.usual(s.piece(from, end, "source", trimZeros(s.text[from:end])), whySource)
-		s.words(end, to)
+	case "ssrc", "ssrc-group", "msid", "msid-semantic":
+		s.source(from)
+	case "candidate":
+		s.candidate(from)
+	case "rtcp":
+		s.rtcp(from)
+	case "path":
+		s.usual(s.piece(from, to, "value", s.text[from:to]), whySession)
 	case "crypto":
 		s.crypto(from)
 	default:
 		s.words(from, to)
 	}
-	return group
+}
+
+// source reads what names the sources of a stream (RFC 5576 4, RFC 8830 2): all of it is new in each call.
+func (s *scribe) source(from int) {
+	n := len(s.pieces)
+	s.words(from, len(s.text))
+	for i := n; i < len(s.pieces); i++ {
+		s.usual(&s.pieces[i], whySource)
+	}
+}
+
+// rtcp reads "port [IN IP4 address]" (RFC 3605 2.1).
+func (s *scribe) rtcp(from int) {
+	if s.c.named {
+		s.fields(from, "port", "nettype", "addrtype", "address")
+		return
+	}
+	s.words(from, len(s.text))
+}
+
+// candidate reads a=candidate (RFC 8839 5.1): what an agent is reached by is new in each call, but for the kind of it.
+func (s *scribe) candidate(from int) {
+	n := len(s.pieces)
+	s.fields(from, "foundation", "component", "protocol", "priority", "candidate", "candidate port", "typ", "type")
+	for i := n; i < len(s.pieces); i++ {
+		switch p := &s.pieces[i]; p.role {
+		case s.c.id("component"), s.c.id("protocol"), s.c.id("typ"), s.c.id("type"):
+		default:
+			s.usual(p, whyKey)
+		}
+	}
 }
 
 // format reads the payload type that an rtpmap or fmtp begins with.

@@ -13,6 +13,7 @@ type side struct {
 	text  string // all of it; the texts of the result are cut from it
 	lines []textLine
 	body  int // index of the first line of the body
+	names *Names
 }
 
 // textLine is a line of a message, a folded one as a whole.

@@ -44,23 +44,42 @@ func (s *scribe) sentBy(from, to int) {
 		end++
 	}
 	hostFrom, hostTo := s.trimmed(from, end)
-	s.piece(hostFrom, hostTo, "host", hostMeaning(s.text[hostFrom:hostTo]))
-	s.port(end, to)
+	s.hostPort(hostFrom, hostTo, end, to)
 }
 
-// port reads ":" and digits at from, and gives where they end.
-func (s *scribe) port(from, to int) int {
-	at, _ := s.trimmed(from, to)
-	if at == to || s.text[at] != ':' {
+// hostPort makes pieces of a host and of the ":" and digits at at, if they stand there, and gives where those end.
+func (s *scribe) hostPort(hostFrom, hostTo, at, to int) int {
+	_, value, end := s.portAt(at, to)
+	host := s.piece(hostFrom, hostTo, "host", hostMeaning(s.text[hostFrom:hostTo]))
+	known := s.place(host, "host", trimZeros(s.text[value:end]))
+	return s.port(at, to, known)
+}
+
+// portAt finds ":" and digits at from: where the colon is, where the digits begin and where they end. The last two are
+// from when there are none.
+func (s *scribe) portAt(from, to int) (colon, value, end int) {
+	colon, _ = s.trimmed(from, to)
+	if colon == to || s.text[colon] != ':' {
+		return from, from, from
+	}
+	value, _ = s.trimmed(colon+1, to)
+	if end = s.digits(value, to); end == value {
+		return from, from, from
+	}
+	return colon, value, end
+}
+
+// port makes a piece of ":" and digits at from, and gives where they end. known says that the place is told by the host.
+func (s *scribe) port(from, to int, known bool) int {
+	colon, value, end := s.portAt(from, to)
+	if value == end {
 		return from
 	}
-	value, _ := s.trimmed(at+1, to)
-	end := s.digits(value, to)
-	if end == value {
-		return from
-	}
-	p := s.piece(at, end, "port", trimZeros(s.text[value:end]))
+	p := s.piece(colon, end, "port", trimZeros(s.text[value:end]))
 	p.value = value
+	if known {
+		p.class, p.why = follows, whyPlace
+	}
 	return end
 }
 
@@ -115,8 +134,7 @@ func (s *scribe) sipURI(at, to int, u sip.URI) {
 		at += n + 1
 	}
 	end := min(at+len(u.Host), to)
-	s.piece(at, end, "host", hostMeaning(s.text[at:end]))
-	at = s.port(end, to)
+	at = s.hostPort(at, end, end, to)
 	headers := to
 	if n := strings.IndexByte(s.text[at:to], '?'); n >= 0 {
 		headers = at + n
@@ -147,6 +165,21 @@ func (s *scribe) params(from, to int, sep byte, role string) {
 		p := s.piece(first, last, role+";"+name, paramMeaning(role, name, s.text[value:last]))
 		p.value = value
 		s.usual(p, usualParam(role, name))
+		s.placeParam(p, role, name, value, last)
+	}
+}
+
+// placeParam makes a parameter that holds an address one that is compared as a place. What a Via says of the address
+// that it came from (RFC 3261 18.2.1, RFC 3581 4) follows from the network.
+func (s *scribe) placeParam(p *piece, role, name string, from, to int) {
+	switch {
+	case !s.c.named || role != "param" && role != "uri param":
+	case name == "received" || name == "rport":
+		p.class, p.why = follows, whyPlace
+	case name == "maddr" && s.c.names != nil && s.c.names.Place != nil:
+		if who, ok := s.c.names.Place(hostMeaning(s.text[from:to]), ""); ok {
+			s.c.stand(p, role+";"+name, who)
+		}
 	}
 }
 
@@ -196,12 +229,26 @@ func usualParam(role, name string) string {
 			return whyNonce
 		}
 		return ""
+	case "uri param":
+		switch name {
+		case "rinstance", "line", "gr", "alias": // of one registration of a phone (RFC 5627 5)
+			return whySession
+		case "ftag", "did", "vsf", "vst": // what proxies remember in their Record-Route
+			return whyDialog
+		}
+	case "uri header":
+		switch name {
+		case "replaces", "join", "target-dialog", "in-reply-to":
+			return whyDialog
+		}
 	case "param":
 		switch name {
 		case "branch":
 			return whyTxn
-		case "tag", "to-tag", "from-tag":
+		case "tag", "to-tag", "from-tag", "local-tag", "remote-tag":
 			return whyDialog
+		case "+sip.instance", "pub-gruu", "temp-gruu":
+			return whySession
 		case "boundary":
 			return whyBoundary
 		case "icid-value":
