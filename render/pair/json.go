@@ -1,0 +1,324 @@
+package pair
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"sipscope/correlate"
+	"sipscope/correlate/compare"
+	"sipscope/correlate/diff"
+	"sipscope/decode/frame"
+)
+
+// The JSON of a report: docs/diff.md is its contract, and a test holds both together. Fields are added, never renamed.
+type (
+	jsonPair struct {
+		A            *jsonCall   `json:"a"`
+		B            *jsonCall   `json:"b"`
+		Verdict      string      `json:"verdict"`
+		Headline     string      `json:"headline"`
+		First        *int        `json:"first"` // 1-based row where the flows part
+		Counts       *jsonCounts `json:"counts"`
+		Participants []jsonWho   `json:"participants"`
+		Rows         []jsonRow   `json:"rows"`
+		Notes        []jsonNote  `json:"notes"`
+	}
+	jsonNote struct {
+		Side string   `json:"side"` // "a" or "b"
+		Time *float64 `json:"time_ms"`
+		Text string   `json:"text"`
+	}
+	jsonCall struct {
+		Num    uint32 `json:"num"`
+		CallID string `json:"call_id"`
+		Method string `json:"method"`
+		From   string `json:"from"`
+		To     string `json:"to"`
+		State  string `json:"state"`
+		Code   uint16 `json:"code"`
+		Reason string `json:"reason"`
+		Start  string `json:"start"`
+	}
+	jsonCounts struct {
+		Same       int `json:"same"`
+		Expected   int `json:"expected"`
+		Tolerated  int `json:"tolerated"`
+		Late       int `json:"late"`
+		Differs    int `json:"differs"`
+		Missing    int `json:"missing"`
+		Extra      int `json:"extra"`
+		NotReached int `json:"not_reached"`
+	}
+	jsonWho struct {
+		Name  string   `json:"name"`  // what people call it
+		Known string   `json:"known"` // what texts of differences call it
+		A     []string `json:"a"`
+		B     []string `json:"b"`
+	}
+	jsonRow struct {
+		Row         int              `json:"row"` // 1-based
+		Verdict     string           `json:"verdict"`
+		A           *jsonMessage     `json:"a"`
+		B           *jsonMessage     `json:"b"`
+		Differences []jsonDifference `json:"differences"`
+		Lines       []jsonLine       `json:"lines"`
+	}
+	jsonMessage struct {
+		Call    uint32   `json:"call"`    // its number
+		Message int      `json:"message"` // 1-based in its call
+		Frame   uint64   `json:"frame"`
+		Label   string   `json:"label"`
+		SDP     string   `json:"sdp"`
+		Method  string   `json:"method"`
+		Status  uint16   `json:"status"` // 0 for a request
+		From    *int     `json:"from"`   // indices of participants
+		To      *int     `json:"to"`
+		Source  string   `json:"source"`
+		Dest    string   `json:"destination"`
+		Time    *float64 `json:"time_ms"`
+		Wait    *float64 `json:"wait_ms"`
+	}
+	jsonDifference struct {
+		Verdict string `json:"verdict"`
+		Where   string `json:"where"`
+		A       string `json:"a"`
+		B       string `json:"b"`
+		Text    string `json:"text"`
+	}
+	jsonLine struct {
+		Change  string     `json:"change"`
+		Section string     `json:"section"`
+		Name    string     `json:"name"`
+		NoA     int        `json:"line_a"` // 1-based, 0 where that side has none
+		NoB     int        `json:"line_b"`
+		Meaning bool       `json:"meaning"`
+		Why     string     `json:"why"`
+		A       []jsonSpan `json:"a"`
+		B       []jsonSpan `json:"b"`
+	}
+	jsonSpan struct {
+		Text    string `json:"text"`
+		Differs bool   `json:"differs"`
+	}
+)
+
+// jsonTime is RFC 3339 with nanoseconds, as in all JSON of the program.
+const jsonTime = "2006-01-02T15:04:05.000000000Z07:00"
+
+// encoder makes documents. A page wants clean texts and all lines, a program the texts as they are and what differs.
+type encoder struct {
+	clean func(string) string
+	all   bool // lines that are the same, too
+	limit int  // lines of a pair of messages; 0 for no bound
+}
+
+// fullRows is up to how many rows a page has the lines of messages that do not differ.
+const fullRows = 1000
+
+func asIs(s string) string { return s }
+
+// WriteJSON writes the report as one JSON document; docs/diff.md describes it.
+func (r *Report) WriteJSON(to io.Writer) error {
+	w := bufio.NewWriterSize(to, flushSize)
+	notes := r.Notes
+	if notes == nil {
+		notes = []string{}
+	}
+	head, err := json.Marshal(struct {
+		A       string   `json:"a"`
+		B       string   `json:"b"`
+		Verdict string   `json:"verdict"`
+		Notes   []string `json:"notes"`
+	}{r.A, r.B, r.Verdict().String(), notes})
+	if err != nil {
+		return err
+	}
+	_, _ = w.Write(shown(head[:len(head)-1])) // the writer keeps its error
+	_, _ = w.WriteString(`,"pairs":[`)
+	e := encoder{clean: asIs}
+	for i := range r.Pairs {
+		b, err := json.Marshal(e.pair(&r.Pairs[i]))
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			_ = w.WriteByte(',')
+		}
+		_ = w.WriteByte('\n')
+		if _, err = w.Write(shown(b)); err != nil {
+			return err
+		}
+	}
+	_, _ = w.WriteString("]}\n")
+	return w.Flush()
+}
+
+// shown escapes what a terminal obeys or hides, which encoding/json leaves as it is: it stands inside strings only.
+func shown(b []byte) []byte {
+	clean := true
+	for _, c := range b {
+		clean = clean && c < 0x7f
+	}
+	if clean {
+		return b
+	}
+	out := make([]byte, 0, len(b)+len(b)/8)
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if hidden(r) {
+			const hex = "0123456789abcdef"
+			out = append(out, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		} else {
+			out = append(out, b[i:i+n]...)
+		}
+		i += n
+	}
+	return out
+}
+
+// hidden reports whether a character is a control, a bidirectional control, of no width, or ends a line.
+func hidden(r rune) bool {
+	switch {
+	case r >= 0x7f && r < 0xa0, r == 0xad, r == 0x61c, r == 0xfeff:
+		return true
+	default:
+		return r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f
+	}
+}
+
+func (e *encoder) pair(p *Pair) *jsonPair {
+	out := &jsonPair{
+		A: e.call(p.A), B: e.call(p.B), Verdict: p.Verdict.String(), Headline: e.clean(p.Headline),
+		Participants: []jsonWho{}, Rows: []jsonRow{}, Notes: []jsonNote{},
+	}
+	if p.Open == nil {
+		return out
+	}
+	r := p.Open()
+	if r == nil {
+		return out
+	}
+	s := newScene(r)
+	if r.First >= 0 {
+		n := r.First + 1
+		out.First = &n
+	}
+	out.Counts = &jsonCounts{
+		s.n[diff.Same], s.n[diff.Expected], s.n[diff.Tolerated], s.n[diff.Late], s.n[diff.Differs], s.n[diff.Missing],
+		s.n[diff.Extra], s.n[diff.NotReached],
+	}
+	for i := range r.Who {
+		out.Participants = append(out.Participants, jsonWho{e.clean(s.who[i]), e.clean(r.Who[i].Name), endpoints(r.Who[i].A), endpoints(r.Who[i].B)})
+	}
+	for i := range s.rows {
+		out.Rows = append(out.Rows, e.row(s, i))
+	}
+	out.Notes = e.notes(e.notes(out.Notes, "a", &r.A), "b", &r.B)
+	return out
+}
+
+func (e *encoder) notes(to []jsonNote, side string, f *diff.Flow) []jsonNote {
+	for i := range f.Notes[:min(len(f.Notes), maxNotes)] {
+		n := &f.Notes[i]
+		to = append(to, jsonNote{side, ms(sinceFirst(f, n.Time)), e.clean(n.Text)})
+	}
+	return to
+}
+
+func endpoints(all []frame.Endpoint) []string {
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].String()
+	}
+	return names
+}
+
+func (e *encoder) call(s *correlate.Summary) *jsonCall {
+	if s == nil {
+		return nil
+	}
+	return &jsonCall{
+		Num: s.Num, CallID: e.clean(s.CallID), Method: e.clean(s.Method), From: e.clean(party(&s.From)), To: e.clean(party(&s.To)),
+		State: s.State.String(), Code: s.Code, Reason: e.clean(s.Reason),
+		Start: time.Unix(0, s.First).UTC().Format(jsonTime),
+	}
+}
+
+func (e *encoder) row(s *scene, i int) jsonRow {
+	r := &s.rows[i]
+	out := jsonRow{
+		Row: i + 1, Verdict: r.Verdict.String(),
+		A: e.message(&r.a, r.A, r.TimeA, r.WaitA), B: e.message(&r.b, r.B, r.TimeB, r.WaitB),
+		Differences: []jsonDifference{}, Lines: []jsonLine{},
+	}
+	for j := range r.Differences {
+		d := &r.Differences[j]
+		out.Differences = append(out.Differences, jsonDifference{
+			d.Verdict.String(), e.clean(d.Where), e.clean(d.A), e.clean(d.B), e.clean(d.Text),
+		})
+	}
+	all := e.all && len(s.rows) <= fullRows
+	if all || len(r.Differences) > 0 {
+		c := s.compare(i)
+		for j := range c.Lines {
+			if e.limit > 0 && len(out.Lines) == e.limit {
+				break
+			}
+			if l := &c.Lines[j]; e.all || differing(l) {
+				out.Lines = append(out.Lines, e.line(l))
+			}
+		}
+	}
+	return out
+}
+
+func index(i int) *int {
+	if i < 0 {
+		return nil
+	}
+	return &i
+}
+
+func ms(ns int64) *float64 {
+	if ns < 0 {
+		return nil
+	}
+	f := float64(ns) / 1e6
+	return &f
+}
+
+func (e *encoder) message(v *event, ref diff.Ref, at, wait int64) *jsonMessage {
+	if !v.there() {
+		return nil
+	}
+	m := v.message
+	return &jsonMessage{
+		Call: v.call.Num, Message: ref.Message + 1, Frame: m.Seq, Label: e.clean(v.label),
+		SDP: strings.TrimPrefix(e.clean(v.sdp), "sdp "), Method: e.clean(m.Method), Status: m.Status,
+		From: index(v.from), To: index(v.to),
+		Source: m.Src.String(), Dest: m.Dst.String(), Time: ms(at), Wait: ms(wait),
+	}
+}
+
+func (e *encoder) line(l *compare.Line) jsonLine {
+	return jsonLine{
+		Change: l.Change.String(), Section: l.Section.String(), Name: e.clean(l.Name), NoA: l.NoA, NoB: l.NoB,
+		Meaning: l.Meaning, Why: e.clean(l.Why), A: e.spans(l.A), B: e.spans(l.B),
+	}
+}
+
+// spans is null where that side has no such line.
+func (e *encoder) spans(side []compare.Span) []jsonSpan {
+	if side == nil {
+		return nil
+	}
+	out := make([]jsonSpan, len(side))
+	for i := range side {
+		out[i] = jsonSpan{e.clean(side[i].Text), side[i].Differs}
+	}
+	return out
+}
