@@ -149,7 +149,7 @@ func (a *app) ShowCalls(nums []uint32, extended bool) { a.Open(flow.New(a, nums,
 func (a *app) ShowMessages(call *correlate.Call, index int) { a.Open(message.NewView(a, call, index)) }
 
 // ShowCompare implements term.Host.
-func (a *app) ShowCompare(x, y term.MessageRef) { a.Open(message.NewCompare(a, x, y)) }
+func (a *app) ShowCompare(c term.Comparison) { a.Open(message.NewCompare(a, c)) }
 
 // ShowStats implements term.Host.
 func (a *app) ShowStats() {
@@ -239,7 +239,7 @@ func (a *app) general(act keymap.Action) bool {
 	case keymap.Search:
 		a.search()
 	case keymap.SearchNext, keymap.SearchPrev:
-		if a.top().Scope() == keymap.Compare {
+		if s := a.top().Scope(); s == keymap.Compare || s == keymap.Pair {
 			return false // there it goes from difference to difference
 		}
 		if a.found == "" {

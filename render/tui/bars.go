@@ -82,9 +82,9 @@ func fitting(line string, width int) string {
 // progress says how far the reading is.
 func (a *app) progress() string {
 	switch {
-	case a.data.Err != nil && a.data.Err() != nil && a.data.Board.Done():
+	case a.data.Err != nil && a.data.Err() != nil && a.read():
 		return "damaged"
-	case a.data.Board.Done():
+	case a.read():
 		return ""
 	case a.data.Live != nil:
 		return a.data.Live()
@@ -118,6 +118,9 @@ func (a *app) drawKeys(c *term.Canvas, v term.View) {
 	c.Fill(0, h-1, w, 1, term.Bar)
 	x := 0
 	for _, r := range hints(a.keys, v.Scope(), a.letters) {
+		if r.word == "Back" && len(a.views) == 1 {
+			r.word = "Quit"
+		}
 		need := len(r.key) + 1 + len(r.word) + 1
 		if x+need > w {
 			continue
@@ -146,9 +149,6 @@ func hints(keys *keymap.Map, s keymap.Scope, letters bool) []hint {
 		}
 		switch r.Action {
 		case keymap.Back:
-			if s == keymap.List {
-				x.word = "Quit"
-			}
 			first = append(first, x)
 		case keymap.Open, keymap.Help, keymap.Select:
 			first = append(first, x)

@@ -22,6 +22,10 @@ import (
 
 // save opens the dialog, or offers to end a save that is under way.
 func (a *app) save() {
+	if a.data.Board == nil {
+		a.Say("the comparison can be saved, not its messages")
+		return
+	}
 	if a.saving != nil {
 		a.Confirm("A save is under way. Stop it?", a.saving.cancel)
 		return

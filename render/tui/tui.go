@@ -19,15 +19,17 @@ import (
 	"github.com/gdamore/tcell/v2/terminfo"
 
 	"sipscope/correlate/query"
+	"sipscope/render/pair"
 	"sipscope/render/save"
-	"sipscope/render/tui/calls"
 	"sipscope/render/tui/keymap"
 	"sipscope/render/tui/term"
 )
 
 // Options say what to show, and how.
 type Options struct {
-	Data     term.Data
+	Data term.Data
+	// Pairs, when not nil, is shown in the place of the call list: comparisons, which need no Data.
+	Pairs    *pair.Report
 	Settings term.Settings
 	Theme    string // "auto", or one of term.ThemeNames
 	Colors   map[string]string
@@ -67,7 +69,7 @@ func Run(ctx context.Context, opts Options) error {
 		screen.EnableMouse(mouseFlags)
 	}
 	screen.EnablePaste()
-	a.Open(calls.New(a, opts.Query))
+	a.begin()
 	return a.loop(ctx)
 }
 
@@ -174,7 +176,7 @@ func (a *app) tick(now time.Time) bool {
 }
 
 // idle reports whether nothing will change by itself.
-func (a *app) idle() bool { return a.working == 0 && a.data.Board.Done() && a.data.Live == nil }
+func (a *app) idle() bool { return a.working == 0 && a.read() && a.data.Live == nil }
 
 // event gives an event to whom it belongs.
 func (a *app) event(ev tcell.Event) {

@@ -77,8 +77,19 @@ func (v *View) choosing(a keymap.Action) bool {
 		if call, ok := v.board.Call(v.at); ok {
 			v.h.ShowMessages(&call, 0)
 		}
+	case keymap.Diff:
+		v.diff()
 	case keymap.Stats:
 		v.h.ShowStats()
+	default:
+		return v.copying(a)
+	}
+	return true
+}
+
+// copying gives something to the clipboard.
+func (v *View) copying(a keymap.Action) bool {
+	switch a {
 	case keymap.Copy:
 		for _, s := range v.copies.Summaries([]uint32{v.at}, nil) {
 			v.h.Copy(s.CallID, "the Call-ID")
@@ -89,6 +100,22 @@ func (v *View) choosing(a keymap.Action) bool {
 		return false
 	}
 	return true
+}
+
+// diff compares the two selected calls, or the selected one with the one under the cursor.
+func (v *View) diff() {
+	nums := v.chosen()
+	if len(nums) == 1 && v.at != 0 && v.at != nums[0] {
+		nums = append(nums, v.at)
+	}
+	switch n := len(nums); {
+	case n == 2:
+		v.h.ShowPair(nums[0], nums[1])
+	case n > 2:
+		v.h.Say(fmt.Sprintf("two calls are compared, %d are selected", n))
+	default:
+		v.h.Say("select the call to compare this one with: Space")
+	}
 }
 
 func (v *View) toggle(num uint32) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sipscope/render/ladder"
@@ -255,6 +256,8 @@ func (v *View) act(a keymap.Action) bool {
 		v.selected = nil
 	case keymap.Pause:
 		v.paused = !v.paused
+	case keymap.Diff:
+		v.diff()
 	case keymap.Copy:
 		v.copyMessage()
 	case keymap.CopyAll:
@@ -292,7 +295,21 @@ func (v *View) pick() {
 	case v.selected.key == k:
 		v.selected = nil
 	default:
-		v.host.ShowCompare(v.selected.ref, ref)
+		v.host.ShowCompare(term.Comparison{A: v.selected.ref, B: ref})
+	}
+}
+
+// diff compares the two calls of the ladder, or the hops of the only one.
+func (v *View) diff() {
+	switch nums := v.pictured(); len(nums) {
+	case 0:
+		v.host.Say("there is no call to compare")
+	case 1:
+		v.host.ShowHops(nums[0])
+	case 2:
+		v.host.ShowPair(nums[0], nums[1])
+	default:
+		v.host.Say("two calls are compared, here are " + strconv.Itoa(len(nums)) + ": select two of them in the call list")
 	}
 }
 

@@ -12,8 +12,9 @@ const (
 	Message                   // messages, raw or parsed, on the whole screen
 	Compare                   // two messages beside each other
 	Page                      // a text to scroll: help, statistics
+	Pair                      // two calls compared row by row
 
-	Everywhere = List | Ladder | Message | Compare | Page
+	Everywhere = List | Ladder | Message | Compare | Page | Pair
 )
 
 // String is the scope's name as the configuration file has it.
@@ -29,13 +30,15 @@ func (s Scope) String() string {
 		return "compare"
 	case Page:
 		return "page"
+	case Pair:
+		return "diff"
 	default:
 		return "all"
 	}
 }
 
 // Scopes lists the scopes in the order of the help.
-func Scopes() []Scope { return []Scope{List, Ladder, Message, Compare, Page} }
+func Scopes() []Scope { return []Scope{List, Ladder, Message, Compare, Pair, Page} }
 
 // Action is what a key asks for.
 type Action uint8
@@ -114,6 +117,10 @@ const (
 	Layout
 	OnlyDifferences
 	IgnoreExpected
+	Diff
+	FirstDifference
+	NextPair
+	PrevPair
 
 	actions // how many
 )

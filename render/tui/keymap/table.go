@@ -12,7 +12,7 @@ type Binding struct {
 
 // table holds the defaults: sngrep's keys, and what sngrep does not have on keys that it leaves free.
 func table() []Binding {
-	return append(append(append(moving(), lists()...), ladders()...), messages()...)
+	return append(append(append(append(moving(), lists()...), ladders()...), messages()...), pairs()...)
 }
 
 func moving() []Binding {
@@ -70,6 +70,7 @@ func lists() []Binding {
 		{Pause, List | Ladder, "pause", []string{"p"}, "", "stop and go on updating the screen"},
 		{Stats, List, "stats", []string{"i", "I"}, "", "figures over all calls"},
 		{Copy, Everywhere, "copy", []string{"y"}, "", "copy this Call-ID, message or page to the clipboard"},
+		{Diff, List, "diff", []string{"="}, "Diff", "compare two selected calls, message by message"},
 		{CopyAll, Everywhere, "copy_all", []string{"Y"}, "", "copy all that is shown to the clipboard"},
 	}
 }
@@ -86,6 +87,7 @@ func ladders() []Binding {
 		{Times, Ladder, "times", []string{"w", "W"}, "Time", "time of day, since the first row or the row before"},
 		{Mark, Ladder, "mark", []string{"m"}, "Mark", "mark this row: the status line measures from it"},
 		{FoldHops, Ladder, "fold_hops", []string{"f"}, "", "one arrow for the copies that proxies forward"},
+		{Diff, Ladder, "diff", []string{"="}, "", "compare these two calls, or the hops of this one"},
 		{Unfold, Ladder, "unfold", []string{"u"}, "", "give each retransmission a row of its own"},
 		{Pane, Ladder, "pane", []string{"t"}, "Message", "the message beside the ladder"},
 		{PaneReset, Ladder, "pane_reset", []string{"T"}, "", "give the message pane its usual width"},
@@ -111,5 +113,20 @@ func messages() []Binding {
 		{IgnoreExpected, Compare, "ignore_expected", []string{"i"}, "Ignore", "leave out what always differs: Call-ID, tags, branch"},
 		{SearchNext, Compare, "next_difference", []string{"n"}, "Next", "next difference"},
 		{SearchPrev, Compare, "prev_difference", []string{"N"}, "", "previous difference"},
+	}
+}
+
+func pairs() []Binding {
+	return []Binding{
+		{Open, Pair, "open", []string{"Enter"}, "Show", "the two messages, with what differs in them"},
+		{SearchNext, Pair, "next_difference", []string{"n"}, "Next", "next difference"},
+		{SearchPrev, Pair, "prev_difference", []string{"N"}, "", "previous difference"},
+		{FirstDifference, Pair, "first_difference", []string{"f"}, "First", "where they first part"},
+		{OnlyDifferences, Pair, "only_differences", []string{"d"}, "Differences", "only what differs, or all"},
+		{Layout, Pair, "layout", []string{"v", "Tab"}, "Layout", "two ladders beside each other, or one for both"},
+		{Times, Pair, "times", []string{"w", "W"}, "Time", "time since the start, or since what was answered"},
+		{NextPair, Pair, "next_pair", []string{"]"}, "", "next two calls"},
+		{PrevPair, Pair, "prev_pair", []string{"["}, "", "previous two calls"},
+		{Save, Pair, "save", []string{"F2", "s", "S"}, "Save", "save the comparison as text, HTML or JSON"},
 	}
 }

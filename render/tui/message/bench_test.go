@@ -128,7 +128,7 @@ func BenchmarkCompareDraw(b *testing.B) {
 func BenchmarkCompareUsual(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		comparison(invite(), other(), false)
+		comparison(invite(), other(), false, nil)
 	}
 }
 

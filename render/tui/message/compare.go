@@ -17,9 +17,10 @@ import (
 type CompareView struct {
 	h      term.Host
 	a, b   term.MessageRef
-	result *compare.Result // nil while it is made
-	note   string          // what is wrong with a message: its text is gone, or is no SIP
-	asked  int             // comparisons asked for: only the last one counts
+	rules  func() compare.Result // by rules that know the calls, with ignore; nil for the usual ones
+	result *compare.Result       // nil while it is made
+	note   string                // what is wrong with a message: its text is gone, or is no SIP
+	asked  int                   // comparisons asked for: only the last one counts
 
 	ignore   bool
 	below    bool // one below the other, also where there is room for both
@@ -44,9 +45,10 @@ const (
 	minSplit, maxSplit, splitStep = 20, 80, 5
 )
 
-// NewCompare compares two messages.
-func NewCompare(h term.Host, a, b term.MessageRef) *CompareView {
-	v := &CompareView{h: h, a: a, b: b, split: 50, at: -1, want: -1}
+// NewCompare compares two messages. Rules that know the calls hold at once; without them, all differences count until the
+// user leaves out the expected ones.
+func NewCompare(h term.Host, c term.Comparison) *CompareView {
+	v := &CompareView{h: h, a: c.A, b: c.B, rules: c.Made, ignore: c.Made != nil, split: 50, at: -1, want: -1}
 	v.compare()
 	return v
 }
@@ -59,13 +61,16 @@ func (v *CompareView) compare() {
 	data := v.h.Data()
 	rawA, rawB := textOfRef(data, v.a.Call, v.a.Message), textOfRef(data, v.b.Call, v.b.Message)
 	v.asked++
-	asked, ignore := v.asked, v.ignore
+	asked, ignore, rules := v.asked, v.ignore, v.rules
+	if !ignore {
+		rules = nil
+	}
 	if len(rawA)+len(rawB) <= syncBytes {
-		v.take(comparison(rawA, rawB, ignore))
+		v.take(comparison(rawA, rawB, ignore, rules))
 		return
 	}
 	v.h.Go(func(context.Context) func() {
-		r, note := comparison(rawA, rawB, ignore)
+		r, note := comparison(rawA, rawB, ignore, rules)
 		return func() {
 			if asked == v.asked {
 				v.take(r, note)
@@ -76,7 +81,7 @@ func (v *CompareView) compare() {
 }
 
 // comparison compares two texts, and says what is wrong with them. One that is gone is compared with nothing.
-func comparison(rawA, rawB []byte, ignore bool) (r *compare.Result, note string) {
+func comparison(rawA, rawB []byte, ignore bool, rules func() compare.Result) (r *compare.Result, note string) {
 	var a, b sip.Message
 	var notes []string
 	for _, x := range [...]struct {
@@ -95,7 +100,12 @@ func comparison(rawA, rawB []byte, ignore bool) (r *compare.Result, note string)
 	if len(notes) > 0 {
 		return &compare.Result{}, strings.Join(notes, ", ")
 	}
-	made := compare.Messages(&a, &b, compare.Options{Ignore: ignore})
+	var made compare.Result
+	if rules != nil {
+		made = rules()
+	} else {
+		made = compare.Messages(&a, &b, compare.Options{Ignore: ignore})
+	}
 	return &made, ""
 }
 

@@ -199,11 +199,11 @@ func TestCompareSaving(t *testing.T) {
 		t.Errorf("offered are %+v", got)
 	}
 	c := callOf(3, invite(), invite())
-	one := NewCompare(h, term.MessageRef{Call: c}, term.MessageRef{Call: c, Message: 1}).Saving().Choices
+	one := NewCompare(h, term.Comparison{A: term.MessageRef{Call: c}, B: term.MessageRef{Call: c, Message: 1}}).Saving().Choices
 	if !slices.Equal(one[0].Calls(), []uint32{3}) || !slices.Equal(one[0].Messages[3], []int{0, 1}) || one[1].Label != "call 3" {
 		t.Errorf("of one call: %+v", one)
 	}
-	nothing := NewCompare(h, term.MessageRef{}, term.MessageRef{Call: c, Message: 9})
+	nothing := NewCompare(h, term.Comparison{B: term.MessageRef{Call: c, Message: 9}})
 	screen(t, 80, 5, nothing.Draw)
 	if len(nothing.Saving().Choices) != 0 || !strings.Contains(nothing.Title(), "no message") {
 		t.Errorf("of nothing: title %q", nothing.Title())
@@ -218,7 +218,7 @@ func TestCompareBehind(t *testing.T) {
 	v, h := compareOf(invite(), invite())
 	h.Async = true
 	h.D.Text = hostOf(map[uint32][][]byte{3: {a}, 4: {b}}).D.Text
-	v = NewCompare(h, v.a, v.b)
+	v = NewCompare(h, term.Comparison{A: v.a, B: v.b})
 	for _, act := range []keymap.Action{keymap.SearchNext, keymap.Copy, keymap.Bottom, keymap.IgnoreExpected} {
 		v.Do(act) // before there is anything
 	}

@@ -35,7 +35,7 @@ func FuzzUser(f *testing.F) {
 		host.Async = true
 		call := callOf(3, a, b, nil, a)
 		view := NewView(host, call, 0)
-		cmp := NewCompare(host, term.MessageRef{Call: call}, term.MessageRef{Call: call, Message: 1})
+		cmp := NewCompare(host, term.Comparison{A: term.MessageRef{Call: call}, B: term.MessageRef{Call: call, Message: 1}})
 		s := termtest.NewScreen(t, 10, 10)
 		all := actions()
 		for _, u := range user[2:] {

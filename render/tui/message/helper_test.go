@@ -154,7 +154,7 @@ func viewOf(texts ...[]byte) (*View, *termtest.Host) {
 // compareOf compares two texts.
 func compareOf(a, b []byte) (*CompareView, *termtest.Host) {
 	h := hostOf(map[uint32][][]byte{3: {a}, 4: {b}})
-	return NewCompare(h, term.MessageRef{Call: callOf(3, a)}, term.MessageRef{Call: callOf(4, b)}), h
+	return NewCompare(h, term.Comparison{A: term.MessageRef{Call: callOf(3, a)}, B: term.MessageRef{Call: callOf(4, b)}}), h
 }
 
 // within draws inside a screen that is a cell larger on each side, and fails when the margin was touched or something

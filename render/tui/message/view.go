@@ -255,7 +255,9 @@ func (v *View) choose() {
 	default:
 		first := v.selected
 		v.selected = -1
-		v.h.ShowCompare(term.MessageRef{Call: v.call, Message: first}, term.MessageRef{Call: v.call, Message: v.at})
+		v.h.ShowCompare(term.Comparison{
+			A: term.MessageRef{Call: v.call, Message: first}, B: term.MessageRef{Call: v.call, Message: v.at},
+		})
 	}
 }
 

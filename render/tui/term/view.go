@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sipscope/correlate"
+	"sipscope/correlate/compare"
 	"sipscope/render/tui/keymap"
 )
 
@@ -91,11 +92,19 @@ type Stack interface {
 	// Open puts a view on top; Close takes the top one off.
 	Open(v View)
 	Close()
-	// ShowStats, ShowCalls, ShowMessages and ShowCompare open the other screens: views do not know each other.
+	Screens
+}
+
+// Screens opens the other screens: views do not know each other.
+type Screens interface {
 	ShowStats()
 	ShowCalls(nums []uint32, extended bool)
 	ShowMessages(call *correlate.Call, message int)
-	ShowCompare(a, b MessageRef)
+	ShowCompare(c Comparison)
+	// ShowPair compares two calls, by number, row by row.
+	ShowPair(a, b uint32)
+	// ShowHops tells what each hop of a call changed.
+	ShowHops(num uint32)
 }
 
 // Dialogs is how a view talks with the user.
@@ -118,6 +127,14 @@ type Dialogs interface {
 type MessageRef struct {
 	Call    *correlate.Call
 	Message int
+}
+
+// Comparison is two messages to be compared.
+type Comparison struct {
+	A, B MessageRef
+	// Made compares them with rules that know the calls, and leaves out what differs as expected; nil for the usual rules.
+	// It runs on any goroutine.
+	Made func() compare.Result
 }
 
 // Data is what the terminal UI reads. The pipeline never waits for any of it.

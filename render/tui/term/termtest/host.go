@@ -24,8 +24,9 @@ type Host struct {
 	Copied   string
 	Redrawn  int
 	Opened   []string // "stats", "calls 1 2", ...: what was asked to be shown
-	Nums     []uint32 // of the last ShowCalls
+	Nums     []uint32 // of the last ShowCalls, ShowPair or ShowHops
 	Messages []term.MessageRef
+	Compared term.Comparison                    // of the last ShowCompare
 	Queue    []func(ctx context.Context) func() // with Async: work that waits for RunQueue
 	Async    bool
 	D        term.Data
@@ -117,9 +118,22 @@ func (h *Host) ShowMessages(call *correlate.Call, message int) {
 }
 
 // ShowCompare notes it.
-func (h *Host) ShowCompare(a, b term.MessageRef) {
-	h.Messages = []term.MessageRef{a, b}
+func (h *Host) ShowCompare(c term.Comparison) {
+	h.Messages = []term.MessageRef{c.A, c.B}
+	h.Compared = c
 	h.Opened = append(h.Opened, "compare")
+}
+
+// ShowPair notes it.
+func (h *Host) ShowPair(a, b uint32) {
+	h.Nums = []uint32{a, b}
+	h.Opened = append(h.Opened, "pair")
+}
+
+// ShowHops notes it.
+func (h *Host) ShowHops(num uint32) {
+	h.Nums = []uint32{num}
+	h.Opened = append(h.Opened, "hops")
 }
 
 // Load reads a capture and gives the data of it, closed with the test. It skips when the capture is missing.
