@@ -1,0 +1,69 @@
+package sipp
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"sipscope/capture"
+	"sipscope/correlate"
+	"sipscope/correlate/media"
+	"sipscope/decode"
+)
+
+// archive is a capture that was read.
+type archive struct {
+	files *capture.Files
+	calls []correlate.Call
+}
+
+// project is the path of one of the project's captures.
+func project(name string) string { return filepath.Join("..", "..", "testdata", "pcaps", name) }
+
+func read(tb testing.TB, paths ...string) *archive {
+	tb.Helper()
+	files, err := capture.Open(paths, capture.Options{Spool: true, SpoolDir: tb.TempDir()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { files.Close() })
+	board := &correlate.Board{}
+	err = correlate.Run(context.Background(), files, correlate.Config{Workers: 1, Board: board})
+	if err != nil && !errors.Is(err, capture.ErrDamaged) {
+		tb.Fatal(err)
+	}
+	a := &archive{files: files}
+	for s := range board.Calls() {
+		if c, ok := board.Call(s.Num); ok {
+			a.calls = append(a.calls, c)
+		}
+	}
+	return a
+}
+
+func (a *archive) text(call int) func(message int) []byte {
+	return func(message int) []byte {
+		b, err := decode.ReadText(a.files, a.calls[call].Messages[message].Pieces)
+		if err != nil {
+			return nil
+		}
+		return b
+	}
+}
+
+// media cuts the RTP of a call.
+func (a *archive) media(tb testing.TB, call int) []media.Stream {
+	tb.Helper()
+	again, err := a.files.Reopen()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer again.Close()
+	text := a.text(call)
+	cut, err := media.Cut(tb.Context(), again, a.calls[call:call+1], func(_, m int) []byte { return text(m) }, media.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cut.Streams
+}
