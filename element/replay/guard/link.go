@@ -10,7 +10,8 @@ import (
 // Link is l for what may be sent. What may not is counted, goes nowhere, and, when it has a tag, is told by Failed like
 // anything else that cannot be sent, with the hop and the error of a message that has no destination. Ask Check before, to
 // say why. Hop.Remote is what is judged: a hop with a Conn has to name the peer of that connection, as it does when a
-// message came on it.
+// message came on it. When that connection is gone no other one is made to a port that is not named: it is of a Via, so the
+// peer's choice (RFC 3261 18.2.2).
 func (g *Guard) Link(l transport.Link) transport.Link { return &link{Link: l, guard: g} }
 
 // link is a Link behind the guard.
@@ -24,6 +25,7 @@ func (l *link) Send(hop transport.Hop, raw []byte, tag uint64) {
 	use := Signaling
 	if hop.Conn != 0 {
 		use = Connection
+		hop.NoDial = hop.NoDial || !l.guard.Allowed(hop.Remote)
 	}
 	if l.guard.pass(hop.Remote, use) == nil {
 		l.Link.Send(hop, raw, tag)

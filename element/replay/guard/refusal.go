@@ -36,6 +36,10 @@ func (g *Guard) pass(at netip.AddrPort, use Use) error {
 	return &Error{At: at, Reason: reason}
 }
 
+// Accept reports whether a connection of a peer is taken: from who may be answered over it (see Connection). One that is
+// not is counted.
+func (g *Guard) Accept(peer netip.AddrPort) bool { return g.pass(peer, Connection) == nil }
+
 // count counts a packet to a normal address that was refused.
 func (g *Guard) count(at netip.AddrPort, use Use, reason Reason) {
 	g.mu.Lock()

@@ -2,11 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
 	"sipscope/correlate"
+	"sipscope/decode/frame"
 	"sipscope/decode/sip"
 )
 
@@ -287,7 +289,7 @@ const maxNames = 16
 func (k *maker) names(h *host, index int) []string {
 	var names []string
 	add := func(hostPort string) {
-		if hostPort == "" || len(names) == maxNames || slices.Contains(names, hostPort) {
+		if hostPort == "" || len(names) == maxNames || slices.Contains(names, hostPort) || k.another(hostPort, index) {
 			return
 		}
 		for _, at := range h.At {
@@ -310,6 +312,20 @@ func (k *maker) names(h *host, index int) []string {
 		}
 	}
 	return names
+}
+
+// another reports whether a host and port are where another host was seen: who registers somebody else names them.
+func (k *maker) another(hostPort string, index int) bool {
+	at, err := netip.ParseAddrPort(hostPort)
+	if err != nil {
+		a, err := netip.ParseAddr(strings.Trim(hostPort, "[]"))
+		if err != nil {
+			return false
+		}
+		at = netip.AddrPortFrom(a, k.hosts[index].Proto.DefaultPort())
+	}
+	p, ok := k.places.index[frame.FromAddrPort(at)]
+	return ok && !slices.Contains(k.hosts[index].places, p)
 }
 
 // contact is host and port of Contact, in lower case; "" without one.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"sipscope/decode/sip"
 )
@@ -38,7 +39,9 @@ type causer struct {
 	txn      map[hostTxn]int // newest message of a transaction that a host took part in, 100 left out
 	trying   map[hostTxn]int // its newest 100
 	answers  map[answered]int
-	register map[int]int // newest final response to a REGISTER, by who got it
+	register map[int]int    // newest final response to a REGISTER, by who got it
+	bindings map[string]int // likewise, by address of record
+	talked   map[int]int    // newest message that a host got in a session
 }
 
 // causes fills After and Gap. A step waits for what its sender could only know from it (law of a replay: think time counts
@@ -48,12 +51,14 @@ type causer struct {
 //   - the newest message of its transaction; a CANCEL and the ACK of a failure are in their INVITE's;
 //   - the newest message that its sender got in the call, or, for a request, in the calls joined with it, and the newest
 //     that it sent in the call;
+//   - a REGISTER: the registrations before it of its address of record, which all of them change, and the newest message
+//     of a session that its sender got: who unregisters has hung up;
 //   - when there is none of these: the registrations before it.
 func (k *maker) causes() {
 	c := causer{
 		k: k, got: map[hostCall]int{}, firm: map[hostCall]int{}, gotGroup: map[hostGroup]int{}, gotAny: map[int]int{},
 		sent: map[hostCall]int{}, txn: map[hostTxn]int{}, trying: map[hostTxn]int{}, answers: map[answered]int{},
-		register: map[int]int{},
+		register: map[int]int{}, bindings: map[string]int{}, talked: map[int]int{},
 	}
 	for i := range k.events {
 		e := &k.events[i]
@@ -102,6 +107,12 @@ func (c *causer) of(e *event) []int {
 		return found
 	}
 	c.ofHost(e, add)
+	if e.msg.MethodID == sip.MethodRegister && e.msg.Request {
+		j, ok := c.bindings[e.record()]
+		add(j, ok)
+		j, ok = c.talked[e.from]
+		add(j, ok)
+	}
 	if len(found) == 0 && e.msg.MethodID != sip.MethodRegister {
 		for _, j := range c.register {
 			add(j, true)
@@ -169,6 +180,12 @@ func (c *causer) ofHost(e *event, add func(int, bool) bool) {
 	}
 }
 
+// record is the address of record that a REGISTER is about (RFC 3261 10.2).
+func (e *event) record() string {
+	to := &e.msg.To
+	return string(to.User.Of(e.raw)) + "@" + strings.ToLower(string(to.Host.Of(e.raw)))
+}
+
 // notifyAge is how long, in nanoseconds, a NOTIFY of the live one may follow what it tells of in another call.
 const notifyAge = 2_000_000_000
 
@@ -197,6 +214,11 @@ func (c *causer) remember(e *event) {
 	c.sent[hostCall{e.from, e.call}] = i
 	c.got[hostCall{e.to, e.call}] = i
 	c.gotAny[e.to] = i
+	switch e.msg.MethodID {
+	case sip.MethodInvite, sip.MethodAck, sip.MethodBye, sip.MethodCancel:
+		c.talked[e.to] = i
+	default:
+	}
 	if !c.k.plan.Steps[i].Optional {
 		c.firm[hostCall{e.to, e.call}] = i
 	}
@@ -210,6 +232,7 @@ func (c *causer) remember(e *event) {
 	switch {
 	case e.msg.MethodID == sip.MethodRegister && e.msg.Status >= 200:
 		c.register[e.to] = i
+		c.bindings[e.record()] = i
 	case e.msg.MethodID != sip.MethodInvite:
 	case e.msg.Status >= 200 && e.msg.Status < 300:
 		c.answers[key] = i

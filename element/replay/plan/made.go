@@ -40,7 +40,7 @@ func (k *maker) made() {
 			continue
 		}
 		if e.msg.MethodID == sip.MethodRegister {
-			known[k.bindKey(e.from, e.msg.To.User.Of(e.raw))] = true
+			k.bindings(e, known)
 			continue
 		}
 		a.note(k, e)
@@ -52,6 +52,24 @@ func (k *maker) made() {
 		}
 	}
 	k.prepend(all)
+}
+
+// bindings notes whom a REGISTER binds: who sent it, and those whose addresses its Contacts name (RFC 3261 10.2.1).
+func (k *maker) bindings(e *event, known map[string]bool) {
+	user := e.msg.To.User.Of(e.raw)
+	known[k.bindKey(e.from, user)] = true
+	for value := range e.msg.List(sip.HeaderContact) {
+		a := sip.ParseAddress(value)
+		p, ok := k.places.known(a.Host.Of(value), a.Port, e.proto)
+		if !ok {
+			continue
+		}
+		for i := range k.hosts {
+			if slices.Contains(k.hosts[i].places, p) {
+				known[k.bindKey(i, user)] = true
+			}
+		}
+	}
 }
 
 func (k *maker) bindKey(host int, user []byte) string {
