@@ -46,6 +46,12 @@ func TestSockets(t *testing.T) {
 	if err = opened[0].Send(netip.MustParseAddrPort("127.0.0.1:45678"), []byte("x")); !errors.Is(err, guard.ErrRefused) {
 		t.Errorf("to an address that nobody named: %v", err)
 	}
+	// A busy machine makes a sender skip what it is late for: what the other one sends is what is to come.
+	arrived := func(i int) bool {
+		sent := both[1-i].Stats()
+		return uint64(sent.Sent.Packets)+uint64(sent.Skipped) >= packets &&
+			both[i].Stats().Received.Packets == uint64(sent.Sent.Packets)
+	}
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		wait := time.Duration(min(max(set.Wake(now())-now(), 0), ms*20))
 		select {
@@ -53,12 +59,14 @@ func TestSockets(t *testing.T) {
 			f()
 		case <-time.After(wait):
 		}
-		if both[0].stats.Foreign+both[1].stats.Foreign == 0 && both[0].Stats().Received.Packets >= packets && both[1].Stats().Received.Packets >= packets {
+		if arrived(0) && arrived(1) {
 			break
 		}
 	}
 	for i, s := range both {
-		if st := s.Stats(); st.Received.Packets != packets || st.Received.Lost != 0 || st.Digits != "7" || st.Errors+st.Refused != 0 {
+		st := s.Stats()
+		if !arrived(i) || st.Received.Missing != uint64(both[1-i].Stats().Skipped) || st.Digits != "7" ||
+			st.Foreign+st.Errors+st.Refused != 0 {
 			t.Errorf("stream %d: %+v", i, st)
 		}
 		if err := s.Close(now()); err != nil {
