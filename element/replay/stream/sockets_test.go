@@ -49,7 +49,7 @@ func TestSockets(t *testing.T) {
 	// A busy machine makes a sender skip what it is late for: what the other one sends is what is to come.
 	arrived := func(i int) bool {
 		sent := both[1-i].Stats()
-		return uint64(sent.Sent.Packets)+uint64(sent.Skipped) >= packets &&
+		return uint64(sent.Sent.Packets)+sent.Skipped >= packets &&
 			both[i].Stats().Received.Packets == uint64(sent.Sent.Packets)
 	}
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
@@ -65,7 +65,7 @@ func TestSockets(t *testing.T) {
 	}
 	for i, s := range both {
 		st := s.Stats()
-		if !arrived(i) || st.Received.Missing != uint64(both[1-i].Stats().Skipped) || st.Digits != "7" ||
+		if !arrived(i) || st.Received.Missing != both[1-i].Stats().Skipped || st.Digits != "7" ||
 			st.Foreign+st.Errors+st.Refused != 0 {
 			t.Errorf("stream %d: %+v", i, st)
 		}
