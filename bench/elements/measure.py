@@ -4,11 +4,12 @@ A row is one element between a caller and a callee. Its rate is the highest of t
 succeed and begin at no less than 95 % of the rate. Beside it, at that rate: CPU seconds, user and system, of the
 measured process and its children for 1,000 calls, its memory at most (of several processes: what they have at the end,
 shared pages counted once), the CPU seconds of the caller for 1,000 calls, the messages that it had to send again, and
-the time to the answer. With --watch, the memory of the measured process over time comes before its row.
+the time to the answer (by SIPp: the mean; of a replay: the median). With --watch, the memory of the measured process over time comes before its row.
 """
 
 import argparse
 import csv
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TICK = os.sysconf("SC_CLK_TCK")
 BUFFER = "4194304"
-ROWS = ["sipp-sipp", "kamailio-1", "kamailio-2", "stateful", "stateless", "sipp-ua", "ua-sipp", "ua-ua"]
+ROWS = ["sipp-sipp", "kamailio-1", "kamailio-2", "stateful", "stateless", "sipp-ua", "ua-sipp", "ua-ua", "replay"]
 WHAT = {
     "sipp-sipp": "SIPp to SIPp (measured: callee)",
     "kamailio-1": "Kamailio, 1 worker",
@@ -30,7 +31,9 @@ WHAT = {
     "sipp-ua": "SIPp to sipscope ua answer",
     "ua-sipp": "sipscope ua call to SIPp",
     "ua-ua": "sipscope ua call to ua answer (measured: callee)",
+    "replay": "sipscope replay to SIPp",
 }
+CALLERS = ("ua-sipp", "replay")  # rows where the caller is what is measured
 
 
 def arguments():
@@ -174,9 +177,9 @@ class Bench:
             caller = self.place(row, rate, target)
             running.append(caller)
             begun = time.monotonic()
-            status = self.watch(measured if row != "ua-sipp" else caller, caller, due + a.timeout)
+            status = self.watch(measured if row not in CALLERS else caller, caller, due + a.timeout)
             took = time.monotonic() - begun
-            if row == "ua-sipp":
+            if row in CALLERS:
                 measured = caller
                 if caller.usage:
                     caller.cpu = caller.usage.ru_utime + caller.usage.ru_stime
@@ -199,8 +202,25 @@ class Bench:
                 print(f"  {time.monotonic() - begun:5.0f} s {now:6.0f} MiB", flush=True)
         return status
 
+    def record(self, target):
+        """A recording of one call, made when it is needed first."""
+        path = f"{self.a.work}/basic.pcapng"
+        if not os.path.exists(path):
+            p = self.begin(
+                "record", self.a.sipscope, "ua", "call", f"sip:bob@{target}:5060", "--from", f"sip:alice@{self.caller}",
+                "--format", "none", "--media", "none", "--talk", "0s", "--listen", f"udp:{self.caller}:5060", "--pcap", path)
+            if p.wait(10) != 0:
+                p.stop()
+                sys.exit("no call could be recorded: " + open(p.log.name).read()[-400:])
+        return path
+
     def place(self, row, rate, target):
         a = self.a
+        if row == "replay":
+            return self.begin(
+                "replay", a.sipscope, "replay", self.record(target), "--sut", f"{target}:5060", "--bind",
+                f"alice={self.caller}:5060", "--repeat", str(a.calls), "--rate", str(rate), "--concurrent", "20000", "--fast",
+                "--yes", "--quiet", "--format", "json")
         if row.startswith("ua-"):
             return self.begin(
                 "call", a.sipscope, "ua", "call", f"sip:bob@{target}:5060", "--format", "none", "--media", "none",
@@ -217,7 +237,13 @@ class Bench:
         r = {"row": row, "rate": rate, "cost": measured.cpu * 1000 / a.calls, "peak": measured.peak / 1024, "caller": "-", "again": "-", "answer": "-"}
         if caller.usage:
             r["caller"] = f"{(caller.usage.ru_utime + caller.usage.ru_stime) * 1000 / a.calls:.3f}"
-        if row.startswith("ua-"):
+        if row == "replay":
+            load = replayed(caller.log.name)
+            failed, carried = a.calls - load.get("clean", 0), load.get("rate", 0)
+            r["again"] = load.get("retransmissions", "-")
+            if answer := load.get("times", {}).get("answer"):
+                r["answer"] = f"00:00:00:{round(answer['p50_ms'] * 1000):06}"
+        elif row.startswith("ua-"):
             carried = a.calls / took
             failed = 0 if status == 0 else a.calls
         else:
@@ -274,6 +300,16 @@ def stat(path):
             rows = list(csv.DictReader(f, delimiter=";"))
         return rows[-1] if rows else {}
     except OSError:
+        return {}
+
+
+def replayed(path):
+    """The figures of a load that sipscope replay made."""
+    try:
+        with open(path) as f:
+            lines = [line for line in f if line.startswith("{")]
+        return json.loads(lines[-1]).get("load", {}) if lines else {}
+    except (OSError, ValueError):
         return {}
 
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -49,6 +50,11 @@ type elementFlags struct {
 	aliases  []string
 	seed     uint64
 	mtu      int
+	watched  bool                                         // somebody reads the packets, whatever is shown
+	through  func(*tap.Source) transport.Tap              // what the packets pass on their way to the pipeline, if there is one (else nil); nil for nothing
+	accept   func(netip.AddrPort) bool                    // whose connections are taken; nil: all
+	behind   func(transport.Link) transport.Link          // what all passes that is sent, what faults send included; nil for nothing
+	broken   func(transport.Proto, netip.AddrPort, error) // told of connections that end; nil: nobody
 }
 
 // flags adds them. listen is where the element listens unless told otherwise.
@@ -95,6 +101,7 @@ type site struct {
 	run    *session
 	ladder *liveLadder
 	events *eventWriter
+	ended  func() // called when the pipeline is through, while texts can still be read; nil for nothing
 }
 
 // open opens the sockets, and the pipeline when somebody looks.
@@ -114,16 +121,22 @@ func (e *elementFlags) open(ctx context.Context, name string) (*site, error) {
 	if e.format == "json" {
 		s.events.w = e.io.out
 	}
-	if e.format == "ladder" || e.live.write != "" || e.live.hep.send != "" {
+	if e.watched || e.format == "ladder" || e.live.write != "" || e.live.hep.send != "" {
 		s.source = tap.New(0)
 		cfg.Tap = s.source
+	}
+	if e.through != nil {
+		cfg.Tap = e.through(s.source)
 	}
 	if s.end, err = transport.Open(cfg); err != nil { //nolint:contextcheck // binding takes no time; Run has one
 		return nil, usageError{err: err, hint: "choose another place with --listen; ports below 1024 take a privilege"}
 	}
 	s.link = s.end
+	if e.behind != nil {
+		s.link = e.behind(s.end)
+	}
 	if len(rules) > 0 {
-		s.faults = fault.Link(s.end, rules, s.rng)
+		s.faults = fault.Link(s.link, rules, s.rng)
 		s.link = s.faults
 	}
 	if s.names, err = e.resolver(s); err == nil {
@@ -161,7 +174,7 @@ func (e *elementFlags) rules() (fault.Rules, error) {
 
 // sockets reads the flags of the transports.
 func (e *elementFlags) sockets() (transport.Config, error) {
-	cfg := transport.Config{MTU: e.mtu, Insecure: e.insecure}
+	cfg := transport.Config{MTU: e.mtu, Insecure: e.insecure, Accept: e.accept, Ended: e.broken}
 	secure := false
 	for _, s := range e.listen {
 		l, err := transport.ParseListen(s)
@@ -208,8 +221,8 @@ func (e *elementFlags) ownNames(listen []transport.Listen) []string {
 	return names
 }
 
-// resolver knows the names of the flags, then DNS.
-func (e *elementFlags) resolver(s *site) (*resolve.Client, error) {
+// known reads the names that the flags tell.
+func (e *elementFlags) known() (*resolve.Table, error) {
 	var table resolve.Table
 	bad := func(flag, value string, err error) error {
 		return usagef("see: sipscope help names", "%s %q: %w", flag, value, err)
@@ -235,6 +248,15 @@ func (e *elementFlags) resolver(s *site) (*resolve.Client, error) {
 			return nil, bad("--names", e.names, err)
 		}
 	}
+	return &table, nil
+}
+
+// resolver knows the names of the flags, then DNS.
+func (e *elementFlags) resolver(s *site) (*resolve.Client, error) {
+	table, err := e.known()
+	if err != nil {
+		return nil, err
+	}
 	var protos []transport.Proto
 	for _, hop := range s.end.Listeners() {
 		if !slices.Contains(protos, hop.Proto) {
@@ -253,7 +275,7 @@ func (e *elementFlags) resolver(s *site) (*resolve.Client, error) {
 		families = resolve.IPv4Only
 	}
 	return resolve.New(resolve.Config{
-		Table: &table, Server: e.dns, Post: s.end.Post, Now: s.end.Now, Transports: protos, Families: families, Rand: s.rng,
+		Table: table, Server: e.dns, Post: s.end.Post, Now: s.end.Now, Transports: protos, Families: families, Rand: s.rng,
 	}), nil
 }
 
@@ -360,6 +382,9 @@ func (s *site) close() error {
 	}
 	for _, line := range s.door.lost() {
 		s.run.say(line)
+	}
+	if s.ended != nil {
+		s.ended()
 	}
 	s.door.close()
 	return errors.Join(err, s.events.err)

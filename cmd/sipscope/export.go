@@ -22,6 +22,8 @@ type exportCommand struct {
 	format   string
 	together bool
 	force    bool
+	hop      int
+	fast     bool
 }
 
 func newExport(std stdio) *cobra.Command {
@@ -34,12 +36,16 @@ func newExport(std stdio) *cobra.Command {
 ` + formatList() + `
 A pcap or pcapng file gets the frames that carried the calls' messages, fragments and TCP segments included, byte for
 byte and with their times. The file appears when it is whole: what fails or is interrupted leaves nothing behind. An
-existing file is kept unless --force is given, and a capture that is being read is kept in any case.`,
+existing file is kept unless --force is given, and a capture that is being read is kept in any case.
+
+The format sipp writes one call as two scenarios for SIPp, OUT-uac.xml and OUT-uas.xml: what the caller sent and received,
+and what the callee did, or with --hop N both from the N-th pair of participants. docs/sipp.md tells more.`,
 		Example: `  sipscope export trace.pcap --call 3 -o call3.pcap
   sipscope export trace.pcap --filter 'state == "failed"' -o failed.pcapng
   sipscope export trace.pcap --call 3 -o call3.txt
   sipscope export trace.pcap --filter 'duration > 60' -o long.csv
-  sipscope export trace.pcap --call 3 --format ladder -o -`,
+  sipscope export trace.pcap --call 3 --format ladder -o -
+  sipscope export trace.pcap --call 3 --format sipp -o call3`,
 		RunE: c.run,
 	}
 	f := cmd.Flags()
@@ -48,6 +54,8 @@ existing file is kept unless --force is given, and a capture that is being read 
 	f.StringVar(&c.format, "format", "", "what to write, instead of by the ending: "+strings.Join(formatNames(), ", "))
 	f.BoolVar(&c.together, "together", false, "one ladder of all calls, by time, instead of one a call (mermaid and json always are)")
 	f.BoolVar(&c.force, "force", false, "overwrite an existing file")
+	f.IntVar(&c.hop, "hop", 0, "with sipp: take both sides from this pair of participants, 1 for the caller's")
+	f.BoolVar(&c.fast, "fast", false, "with sipp: without the recorded pauses")
 	c.flags(f)
 	c.filterFlags(f)
 	return cmd
@@ -58,7 +66,7 @@ func formatNames() []string {
 	for _, f := range save.Formats() {
 		all = append(all, f.String())
 	}
-	return all
+	return append(all, sippFormat)
 }
 
 // formatList describes the formats, one a line.
@@ -67,6 +75,7 @@ func formatList() string {
 	for _, f := range save.Formats() {
 		fmt.Fprintf(&b, "  %-13s %-9s %s\n", f, f.Ext(), f.About())
 	}
+	fmt.Fprintf(&b, "  %-13s %-9s %s\n", sippFormat, "", sippAbout)
 	return b.String()
 }
 
@@ -93,15 +102,25 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	if c.out == "" {
 		return usagef("try: -o call.pcap", "no output file named")
 	}
-	format, err := c.chooseFormat()
-	if err != nil {
-		return err
+	scenarios := c.format == sippFormat
+	if !scenarios && (c.hop != 0 || c.fast) {
+		return usagef("try: --format sipp", "--hop and --fast are for scenarios of SIPp")
+	}
+	var format save.Format
+	var err error
+	if !scenarios {
+		if format, err = c.chooseFormat(); err != nil {
+			return err
+		}
 	}
 	a, err := c.read(cmd.Context(), cmd, args, wants{again: true})
 	if err != nil {
 		return err
 	}
 	defer a.close()
+	if scenarios {
+		return c.runSIPP(cmd.Context(), a)
+	}
 	nums, err := c.chosen(a)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ const (
 	exitNothing = 1 // nothing matched, or a check failed
 	exitUsage   = 2
 	exitDamaged = 3 // the input is damaged but was read as far as it goes
+	exitCannot  = 3 // a replay could not be played
 )
 
 func main() { os.Exit(program()) }
@@ -90,6 +91,12 @@ func tell(w io.Writer, err error) int {
 		return exitDamaged
 	}
 	fmt.Fprintf(w, "sipscope: %s\n", oneLine(err.Error()))
+	if cannot, ok := errors.AsType[cannotRunError](err); ok {
+		if cannot.hint != "" {
+			fmt.Fprintf(w, "  %s\n", cannot.hint)
+		}
+		return exitCannot
+	}
 	if errors.As(err, &usage) && usage.hint != "" {
 		fmt.Fprintf(w, "  %s\n", usage.hint)
 	}

@@ -33,6 +33,7 @@ func newRoot(std stdio) *cobra.Command {
   sipscope -d eth0                        live, from an interface (see: sipscope help live)
   sipscope capture -d eth0 -O sip.pcapng  to rotating files, one file a call, or a HEP collector
   sipscope scenario trapezoid             a call flow of the textbook, played and explained
+  sipscope replay call.pcap --sut 10.0.0.5      play a recorded call against a server, and see where it goes otherwise
   sipscope ua call sip:bob@192.0.2.1      call somebody; ua answer, register, message, options, subscribe
   sipscope proxy, registrar, redirect     servers for tests
 
@@ -62,7 +63,7 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newServe(std), newCapture(std), newInterfaces(std), newScenario(std), newUA(std), newRegistrar(std), newRedirect(std), newProxy(std), newConfig(std), filtersTopic(), columnsTopic(), liveTopic(), faultsTopic(), namesTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newDiff(std), newServe(std), newCapture(std), newInterfaces(std), newScenario(std), newUA(std), newRegistrar(std), newRedirect(std), newProxy(std), newReplay(std), newConfig(std), filtersTopic(), columnsTopic(), liveTopic(), faultsTopic(), namesTopic())
 	return root
 }
 

@@ -285,7 +285,7 @@ func (u *uaFlags) sound(p *phone) (ua.SoundConfig, error) {
 func readSound(path string) (media.Sound, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, usageError{err: err, hint: "--media takes tone, silence, echo, none or a WAV file"}
+		return nil, usageError{err: err, hint: "--media takes a word of its help, or a WAV file"}
 	}
 	defer f.Close()
 	sound, err := media.ReadWAV(f)

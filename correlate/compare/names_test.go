@@ -55,6 +55,9 @@ func TestNames(t *testing.T) {
 		{"Route: <sip:10.0.0.1;lr>, <sip:10.0.0.2;lr>", "Route: <sip:10.9.0.2;lr>", 1, 1},
 		{"Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1;received=1.2.3.4;rport=5", "Via: SIP/2.0/UDP 10.9.0.1:5;branch=z9hG4bK2", 0, 1},
 		{"Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1", "Via: SIP/2.0/TCP 10.9.0.1:5;branch=z9hG4bK2", 1, 0},
+		{"Via: SIP/2.0/TCP 10.0.0.1;branch=z9hG4bK1;i=a", "Via: SIP/2.0/TCP 10.9.0.1;branch=z9hG4bK2;i=5b", 0, 1}, // Kamailio's
+		{"Via: SIP/2.0/TCP 10.0.0.1;branch=z9hG4bK1", "Via: SIP/2.0/TCP 10.9.0.1;branch=z9hG4bK2;i=5b", 1, 0},
+		{"Via: SIP/2.0/TCP 10.0.0.1;branch=z9hG4bK1;keep=30", "Via: SIP/2.0/TCP 10.9.0.1;branch=z9hG4bK2;keep=60", 1, 0},
 		{"X-Peer: peer=10.0.0.2;x", "X-Peer: peer=10.9.0.2;x", 0, 1},
 		{"X-Peer: peer=10.0.0.2;x", "X-Peer: peer=10.9.0.1;x", 1, 0},
 		{"X-Peer: 10.8.0.2", "X-Peer: 10.8.0.2", 0, 0},

@@ -241,6 +241,16 @@ func merge(rows []row, from int, xs, ys []unit) []row {
 	out := rows[:from]
 	for i := from; i < len(rows); {
 		n := run(rows[i:], xs, ys)
+		worst := same
+		for k := range rows[i : i+n] {
+			worst = max(worst, rows[i+k].verdict)
+		}
+		for k := range rows[i : i+n] { // marked is what makes the line's verdict, as within a value
+			if rows[i+k].verdict < worst {
+				unmark(rows[i+k].sx)
+				unmark(rows[i+k].sy)
+			}
+		}
 		r := rows[i]
 		for _, next := range rows[i+1 : i+n] {
 			r.sx, r.sy = join(r.sx, next.sx), join(r.sy, next.sy)
@@ -253,6 +263,12 @@ func merge(rows []row, from int, xs, ys []unit) []row {
 		i += n
 	}
 	return out
+}
+
+func unmark(spans []Span) {
+	for i := range spans {
+		spans[i].Differs = false
+	}
 }
 
 // run counts the rows, from the first on, that are all values of one line on both sides; 1 when they are not.

@@ -16,7 +16,24 @@ func (s *scribe) via(from, to int) {
 		at = s.word(at, end, role, " \t/")
 	}
 	s.sentBy(at, end)
+	n := len(s.pieces)
 	s.params(end, to, ';', "param")
+	for i := n; i < len(s.pieces); i++ {
+		p := &s.pieces[i]
+		if name, _, value := strings.Cut(s.text[p.from:p.to], "="); value && viaExtension(name) {
+			s.usual(p, whyTxn)
+		}
+	}
+}
+
+// viaExtension reports whether a parameter of a Via is none that others than its element read: what a proxy notes there
+// about a transaction is for itself, such as the number of a connection in i (RFC 3261 25.1, via-extension).
+func viaExtension(name string) bool {
+	switch strings.ToLower(strings.TrimSpace(name)) {
+	case "ttl", "maddr", "received", "branch", "rport", "comp", "sigcomp-id", "keep", "alias", "oc", "oc-algo", "oc-validity", "oc-seq":
+		return false
+	}
+	return true
 }
 
 // word makes a piece of what stands up to the next of the stop bytes, behind those that stand before it, and gives

@@ -30,7 +30,11 @@ type Flow struct {
 	// Who names who stands behind an endpoint, alike on both sides ("alice", "sut"), so that sides that were recorded at
 	// other addresses align; empty for one that it does not know. Nil, or nil on the other side: participants are aligned
 	// by the order in which the flow reaches them and by what they do.
-	Who   func(frame.Endpoint) string
+	Who func(frame.Endpoint) string
+	// Ours names who is played by the one who made the flow. What only they send follows from what the others did, such as
+	// the CANCEL and the BYE by which a player ends what went otherwise: it is tolerated, and the headline names the cause.
+	// Nil: nobody.
+	Ours  func(frame.Endpoint) bool
 	Notes []Note // what happened beside the messages, for the headline
 }
 

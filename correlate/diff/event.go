@@ -70,10 +70,11 @@ type side struct {
 	events    []event
 	exchanges []exchange
 	people    []person
-	partner   []int // of each event the other side's, -1 for none
-	calls     []int // of each call the other side's, -1
-	start     int64 // time of the first event
-	end       int64 // time of the last message
+	partner   []int             // of each event the other side's, -1 for none
+	calls     []int             // of each call the other side's, -1
+	answerers map[answerKey]int // who was first to use a To tag; nil until somebody asks
+	start     int64             // time of the first event
+	end       int64             // time of the last message
 }
 
 func newSide(f *Flow, seed maphash.Seed) *side {

@@ -74,12 +74,21 @@ func (w *work) headline(row int) string {
 			return w.otherFinal(p)
 		}
 		return d.Text + to(a)
-	case "time", "order":
+	case "time":
+		x, y := &w.sides[0].exchanges[a.exchange], &w.sides[1].exchanges[b.exchange]
+		if c := w.gaveUp(y); c != nil {
+			return w.unanswered(x, y, c) + ", then " + d.Text
+		}
+		return d.Text
+	case "order":
 		return d.Text
 	case "path":
 		return w.kind(a) + " " + d.Text
 	}
 	text := d.Text + " in the " + w.kind(a)
+	if strings.ContainsAny(d.Text, ",:") {
+		text = d.Text + ", in the " + w.kind(a)
+	}
 	if !a.request() {
 		return text
 	}
@@ -110,6 +119,13 @@ func (w *work) missing(i int) string {
 	a, b := w.sides[0], w.sides[1]
 	e := &a.events[i]
 	x := &a.exchanges[e.exchange]
+	if e.request() && a.ours(e) {
+		text := w.stopped(e) + w.phrase(e) + " was not sent"
+		if e.method == "PRACK" {
+			text += ": no reliable provisional response came"
+		}
+		return text + w.notes(e, a.calls[e.ref.Call])
+	}
 	if e.request() || x.partner < 0 {
 		return w.stopped(e) + w.phrase(e) + " is missing" + w.notes(e, a.calls[e.ref.Call])
 	}
@@ -117,16 +133,14 @@ func (w *work) missing(i int) string {
 	if !e.final() || y.status != 0 {
 		return w.phrase(e) + " is missing"
 	}
-	expected := ", expected " + strings.Join(a.codes(x), " then ")
-	text := "no answer to "
-	if last := lastCode(b, y); last != "" {
-		text, expected = "no final response to ", ", "+last+" was the last"+expected
+	if c := w.gaveUp(y); c != nil {
+		return w.unanswered(x, y, c)
 	}
-	text += w.kind(&a.events[x.events[0]])
-	if wait, ok := w.patience(b, y); ok {
-		text += " within " + seconds(wait)
+	wait, ok := w.patience(b, y)
+	if !ok {
+		wait = 0
 	}
-	return text + expected + w.notes(e, y.call)
+	return w.silence(x, y, wait) + w.notes(e, y.call)
 }
 
 // stopped tells what became of the request that was not sent on as e, when it was answered otherwise than recorded.
@@ -190,6 +204,9 @@ func (w *work) otherFinal(p pair) string {
 	a, b := w.sides[0], w.sides[1]
 	e, f := &a.events[p.a], &b.events[p.b]
 	x, y := &a.exchanges[e.exchange], &b.exchanges[f.exchange]
+	if c := w.gaveUp(y); c != nil && f.status == 487 {
+		return w.unanswered(x, y, c)
+	}
 	text := "expected " + strings.Join(a.codes(x), " then ") + to(e) + "; got "
 	if before := b.codes(y); len(before) > 1 {
 		text += strings.Join(before[:len(before)-1], " then ") + " then "
@@ -197,6 +214,9 @@ func (w *work) otherFinal(p pair) string {
 	text += w.title(1, f)
 	if r := w.reasons(f); r != "" {
 		text += "; " + r
+	}
+	if again := b.retried(y); again != nil && again.status == y.status {
+		text += "; the credentials were not accepted"
 	}
 	if c := w.offered(x, y, f); c != "" {
 		text += "; " + c
@@ -316,7 +336,11 @@ func (w *work) extra(j int) string {
 	x := &b.exchanges[e.exchange]
 	switch {
 	case !e.request():
-		return "extra " + w.title(1, e) + to(e)
+		text := "extra " + w.title(1, e) + to(e) + w.forks(e, x)
+		if x.request < 0 {
+			text += ", which answers no request"
+		}
+		return text
 	case b.challenged(x):
 		text := "an extra challenge to " + w.kind(e) + ": " + strconv.Itoa(int(x.status))
 		for _, i := range x.events {
@@ -334,6 +358,20 @@ func (w *work) extra(j int) string {
 	default:
 		return "extra " + w.kind(e) + strings.TrimPrefix(w.phrase(e), clip(e.method)) + w.notes(e, e.ref.Call)
 	}
+}
+
+// forks says that a 2xx of an INVITE is another one than a 2xx before it, which is of another dialog (RFC 3261 13.2.2.4).
+func (w *work) forks(e *event, x *exchange) string {
+	b := w.sides[1]
+	if e.method != "INVITE" || e.status < 200 || e.status >= 300 {
+		return ""
+	}
+	for _, i := range x.events {
+		if o := &b.events[i]; o.final() && o.ref != e.ref && o.time <= e.time && o.status/100 == 2 && o.facts.toTag != e.facts.toTag {
+			return ", of another dialog: it has another To tag"
+		}
+	}
+	return ""
 }
 
 // cancelled names a CANCEL that A lacks.

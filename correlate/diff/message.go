@@ -69,7 +69,8 @@ func (t *tale) timing() {
 		t.add(Tolerated, "retransmission", strconv.Itoa(a.again), strconv.Itoa(b.again),
 			again(b.again)+", recorded: "+again(a.again))
 	}
-	if a.final() && t.w.rules.late(a.wait, b.wait) {
+	gaveUp := t.w.gaveUp(&t.w.sides[1].exchanges[b.exchange]) != nil
+	if a.final() && (gaveUp && b.status != 487 || !gaveUp && t.w.rules.late(a.wait, b.wait)) {
 		t.add(Late, "time", seconds(a.wait), seconds(b.wait),
 			code(b)+to(b)+" after "+seconds(b.wait)+", recorded "+seconds(a.wait))
 	}
@@ -301,6 +302,8 @@ func (l *lines) fate(n *compare.Line, a, b string) string {
 		return "is missing"
 	case n.Change == compare.Removed:
 		return "lacks " + clip(a)
+	case n.Change == compare.Added && !l.has[0][low] && strings.HasSuffix(low, "authorization"):
+		return "is extra" // it is long, and says nothing to people
 	case n.Change == compare.Added && !l.has[0][low]:
 		return "is extra: " + clip(b)
 	case n.Change == compare.Added:
@@ -389,10 +392,9 @@ func (l *lines) verdict(n *compare.Line) Verdict {
 		if single {
 			return Tolerated
 		}
-	case sip.HeaderAuthorization, sip.HeaderProxyAuthorization:
-		if single && l.w.rules.Challenges {
-			return Tolerated
-		}
+	case sip.HeaderAuthorization, sip.HeaderProxyAuthorization, sip.HeaderAuthenticationInfo,
+		sip.HeaderProxyAuthenticationInfo, sip.HeaderWWWAuthenticate, sip.HeaderProxyAuthenticate:
+		return l.digest(id, single, n)
 	case sip.HeaderExpires, sip.HeaderContact, sip.HeaderSubscriptionState:
 		if !single && (l.a.status > 0 || l.a.method == "NOTIFY") && aboutEqual(n) {
 			return Tolerated
@@ -400,6 +402,28 @@ func (l *lines) verdict(n *compare.Line) Verdict {
 	default:
 	}
 	return Differs
+}
+
+// digest is the verdict on what belongs to a challenge or to its answer.
+func (l *lines) digest(id sip.HeaderID, single bool, n *compare.Line) Verdict {
+	asks := id == sip.HeaderWWWAuthenticate || id == sip.HeaderProxyAuthenticate
+	if asks && !single && onlyOpaque(n) || !asks && single && l.w.rules.Challenges {
+		return Tolerated
+	}
+	return Differs
+}
+
+// onlyOpaque reports whether nothing differs in a challenge but what its maker alone understands (RFC 7616 3.3).
+func onlyOpaque(n *compare.Line) bool {
+	for _, side := range [2][]compare.Span{n.A, n.B} {
+		for i := range side {
+			t := strings.ToLower(strings.Trim(side[i].Text, " ,\t"))
+			if side[i].Differs && t != "" && !strings.HasPrefix(t, "opaque=") {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // aboutEqual reports whether nothing but numbers of seconds differ, and those hardly: what is left of a lifetime.

@@ -22,7 +22,8 @@ type identities struct {
 	names   [2]map[string]int // host names that participants give themselves in Via
 	foreign [2]map[netip.Addr]int
 	words   [2]map[string]int
-	targets map[string]bool // the values of Rules.Alias
+	targets map[string]bool             // the values of Rules.Alias
+	callers [2]func(netip.AddrPort) int // Flow.Who: the participant at a place that no message came from or went to, or nobody
 }
 
 // nameIdentities names what is known before the messages are compared: participants and calls.
@@ -36,6 +37,7 @@ func (w *work) nameIdentities() {
 		id.hosts[n], id.ports[n] = make(map[netip.Addr]int), make(map[netip.AddrPort]int)
 		id.names[n], id.foreign[n] = make(map[string]int), make(map[netip.Addr]int)
 		id.words[n] = make(map[string]int)
+		id.callers[n] = s.callers()
 		for p := range s.people {
 			for _, e := range s.people[p].at {
 				id.own(n, e, s.people[p].who)
@@ -55,6 +57,25 @@ func (w *work) nameIdentities() {
 		if other >= 0 {
 			id.bind(w.out.A.Calls[c].CallID, w.out.B.Calls[other].CallID)
 		}
+	}
+}
+
+// callers asks Flow.Who for participants.
+func (s *side) callers() func(netip.AddrPort) int {
+	if s.flow.Who == nil {
+		return func(netip.AddrPort) int { return nobody }
+	}
+	of := make(map[string]int)
+	for p := range s.people {
+		if name := s.people[p].name; name != "" {
+			of[name] = s.people[p].who
+		}
+	}
+	return func(at netip.AddrPort) int {
+		if who, ok := of[s.flow.Who(frame.FromAddrPort(at))]; ok {
+			return who
+		}
+		return nobody
 	}
 }
 
@@ -139,11 +160,11 @@ func (id *identities) place(side int, host, port string) (string, bool) {
 		if bad != nil {
 			return "", true
 		}
-		at, known := id.ports[side][netip.AddrPortFrom(a, uint16(n))]
-		if !known {
-			return "", true
+		at := netip.AddrPortFrom(a, uint16(n))
+		if who, ok = id.ports[side][at]; !ok {
+			who = id.callers[side](at)
 		}
-		who = at
+		ok = true
 	}
 	if ok {
 		return participant(who, true)

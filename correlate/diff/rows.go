@@ -69,14 +69,30 @@ func (w *work) rows() {
 		}
 	}
 	w.out.Rows = make([]Row, 0, len(a.events)+8)
-	for _, j := range behind[0] {
-		w.row(-1, j)
-	}
-	for i := range a.events {
-		w.row(i, a.partner[i])
-		for _, j := range behind[i+1] {
-			w.row(-1, j)
+	var held []int // what follows from answers that did not come stands behind those
+	for i := -1; i < len(a.events); i++ {
+		if i >= 0 {
+			if a.partner[i] >= 0 || a.events[i].request() {
+				w.extras(held)
+				held = held[:0]
+			}
+			w.row(i, a.partner[i])
 		}
+		for _, j := range behind[i+1] {
+			if len(held) > 0 || w.added(j) {
+				held = append(held, j)
+			} else {
+				w.row(-1, j)
+			}
+		}
+	}
+	w.extras(held)
+}
+
+// extras appends rows of what only B has.
+func (w *work) extras(list []int) {
+	for _, j := range list {
+		w.row(-1, j)
 	}
 }
 
@@ -135,6 +151,12 @@ func (w *work) alone(row *Row, side, i int) {
 	if x := &s.exchanges[e.exchange]; x.partner < 0 && w.excused(s, x) {
 		d.Verdict = Tolerated
 	}
+	if side == 1 && w.added(i) {
+		d.Verdict, d.Text = Tolerated, w.phrase(e)+" is added"
+		if e.request() && (e.method == "CANCEL" || e.method == "BYE") {
+			d.Text += " to end the call"
+		}
+	}
 	row.Verdict, row.Differences = d.Verdict, []Difference{d}
 }
 
@@ -148,18 +170,21 @@ func (w *work) excused(s *side, x *exchange) bool {
 }
 
 // challenged reports whether an exchange ended in a challenge that was answered with credentials.
-func (s *side) challenged(x *exchange) bool {
+func (s *side) challenged(x *exchange) bool { return s.retried(x) != nil }
+
+// retried is the exchange whose credentials answer the challenge that another one ended in, nil for none.
+func (s *side) retried(x *exchange) *exchange {
 	if x.status != 401 && x.status != 407 {
-		return false
+		return nil
 	}
 	last := x.events[len(x.events)-1]
 	for i := last + 1; i < min(len(s.events), last+1+backLook); i++ {
 		e := &s.events[i]
 		if e.request() && e.method == x.method && e.from == x.from && e.ref.Call == x.call && e.facts.auth {
-			return true
+			return &s.exchanges[e.exchange]
 		}
 	}
-	return false
+	return nil
 }
 
 // reach finds the messages of A that were not reached: what is missing after a divergence of the flow that explains it.
@@ -199,7 +224,11 @@ func (w *work) reach() {
 // forked reports whether the flow takes another way from a row on: another final response.
 func (w *work) forked(row *Row) bool {
 	for i := range row.Differences {
-		if d := &row.Differences[i]; d.Verdict == Differs && (d.Where == "status" || d.Where == "path") {
+		d := &row.Differences[i]
+		if d.Verdict == Differs && (d.Where == "status" || d.Where == "path") {
+			return true
+		}
+		if d.Where == "status" && len(d.A) > 0 && len(d.B) > 0 && d.A[0] != d.B[0] { // another class, which the rules allow
 			return true
 		}
 	}

@@ -164,11 +164,12 @@ func (m *medium) codecs(a, b *sdp.Media) {
 		of[key{bs[j].key, bs[j].twins}] = j
 	}
 	var common []pair
+	var gone, came []format
 	there := make([]bool, len(bs))
 	for i := range as {
 		j, ok := of[key{as[i].key, as[i].twins}]
 		if !ok {
-			m.add(Differs, m.where, names(as), names(bs), "codec "+clip(as[i].name)+" is missing")
+			gone = append(gone, as[i])
 			continue
 		}
 		there[j] = true
@@ -176,14 +177,29 @@ func (m *medium) codecs(a, b *sdp.Media) {
 	}
 	for j := range bs {
 		if !there[j] {
-			m.add(Differs, m.where, names(as), names(bs), "codec "+clip(bs[j].name)+" is extra")
+			came = append(came, bs[j])
 		}
 	}
+	m.exchanged(as, bs, gone, came)
 	if !slices.IsSortedFunc(common, func(x, y pair) int { return x.b - y.b }) {
 		m.add(Differs, m.where, names(as), names(bs), "codec order "+names(bs)+", was "+names(as))
 	}
 	for _, p := range common {
 		m.format(&as[p.a], &bs[p.b])
+	}
+}
+
+// exchanged tells of the formats that only one side has.
+func (m *medium) exchanged(as, bs, gone, came []format) {
+	if len(gone) > 0 && len(came) > 0 {
+		m.add(Differs, m.where, names(as), names(bs), "codec "+names(came)+" instead of "+names(gone))
+		return
+	}
+	for i := range gone {
+		m.add(Differs, m.where, names(as), names(bs), "codec "+clip(gone[i].name)+" is missing")
+	}
+	for i := range came {
+		m.add(Differs, m.where, names(as), names(bs), "codec "+clip(came[i].name)+" is extra")
 	}
 }
 

@@ -40,6 +40,9 @@ func (id *identities) word(side int, text string) (string, bool) {
 // token gives what a run stands for, empty when it is only text, and how many bytes of what follows belong to it.
 func (id *identities) token(side int, run, rest string) (token string, more int) {
 	if len(run) < minID {
+		if strings.Count(run, ":") > 1 { // ::1
+			return id.addressToken(side, run, rest)
+		}
 		return "", 0
 	}
 	if n, ok := id.words[side][run]; ok {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"hash/maphash"
+	"slices"
 
 	"sipscope/decode/sip"
 )
@@ -77,10 +78,13 @@ const (
 	codeCost    = 10 // another code of one class
 	classCost   = 30 // another class
 	noFinalCost = 32 // a final response against none
-	contentCost = 4  // another Request-URI, event or session description
-	authCost    = 6  // with credentials against without
-	dialogCost  = 12 // in a dialog against outside
-	ringCost    = 10 // another provisional response
+	// headlessCost is of responses to a request that the capture lacks, or that named no request of ours, against a
+	// request with its responses: more than noFinalCost, since the request itself tells which is which.
+	headlessCost = 36
+	contentCost  = 4  // another Request-URI, event or session description
+	authCost     = 6  // with credentials against without
+	dialogCost   = 12 // in a dialog against outside
+	ringCost     = 10 // another provisional response
 )
 
 // pairCalls pairs the calls of the two sides: what begins alike, in order; then what is left whatever the order.
@@ -216,7 +220,7 @@ func exchangeCost(x, y *side, a, b *exchange) int32 {
 	}
 	cost := statusCost(a.status, b.status)
 	if (a.request < 0) != (b.request < 0) {
-		cost += codeCost
+		cost += headlessCost
 	}
 	if a.initial != b.initial {
 		cost += dialogCost
@@ -301,8 +305,13 @@ func (w *work) pairInside(x, y *side, i int) {
 	xs := x.exchanges[i].events
 	ys := y.exchanges[x.exchanges[i].partner].events
 	tagX, tagY := x.tags(xs), y.tags(ys)
+	forked := len(tagX) > 0 && len(tagY) > 0 && slices.Max(tagX) > 1 && slices.Max(tagY) > 1
 	for _, p := range w.aligner.align(len(xs), len(ys), gapCost, func(i, j int) int32 {
-		cost := messageCost(&x.events[xs[i]], &y.events[ys[j]])
+		a, b := &x.events[xs[i]], &y.events[ys[j]]
+		cost := messageCost(a, b)
+		if forked && a.status == b.status && x.answerer(a) != y.answerer(b) {
+			return never // each has its counterpart elsewhere, if anywhere
+		}
 		if cost >= 0 && tagX[i] != tagY[j] {
 			cost++
 		}
@@ -310,24 +319,63 @@ func (w *work) pairInside(x, y *side, i int) {
 	}) {
 		x.partner[xs[p.a]], y.partner[ys[p.b]] = ys[p.b], xs[p.a]
 	}
+	if forked {
+		pairFree(x, y, xs, ys, func(s *side, e *event) int { return s.answerer(e) })
+	}
+	pairFree(x, y, xs, ys, func(*side, *event) int { return 0 })
+}
+
+// pairFree pairs what is left of two exchanges in any order: equal methods and codes of one answerer.
+func pairFree(x, y *side, xs, ys []int, who func(s *side, e *event) int) {
 	type key struct {
 		method string
 		status uint16
+		who    int
 	}
 	free := make(map[key][]int)
 	for _, j := range ys {
 		if e := &y.events[j]; y.partner[j] < 0 {
-			free[key{e.method, e.status}] = append(free[key{e.method, e.status}], j)
+			k := key{e.method, e.status, who(y, e)}
+			free[k] = append(free[k], j)
 		}
 	}
 	for _, i := range xs {
 		e := &x.events[i]
-		if at := free[key{e.method, e.status}]; x.partner[i] < 0 && len(at) > 0 {
+		if x.partner[i] >= 0 {
+			continue
+		}
+		k := key{e.method, e.status, who(x, e)}
+		if at := free[k]; len(at) > 0 {
 			x.partner[i], y.partner[at[0]] = at[0], i
 			x.events[i].moved, y.events[at[0]].moved = true, true
-			free[key{e.method, e.status}] = at[1:]
+			free[k] = at[1:]
 		}
 	}
+}
+
+// answerer is the participant whose dialog a message is in, as far as the flow has seen it say its To tag: who sent the
+// first message with it.
+func (s *side) answerer(e *event) int {
+	if s.answerers == nil {
+		s.answerers = make(map[answerKey]int)
+		for i := range s.events {
+			o := &s.events[i]
+			k := answerKey{o.ref.Call, o.facts.toTag}
+			if _, ok := s.answerers[k]; !ok && !o.request() && o.facts.toTag != 0 {
+				s.answerers[k] = o.from
+			}
+		}
+	}
+	if who, ok := s.answerers[answerKey{e.ref.Call, e.facts.toTag}]; ok {
+		return who
+	}
+	return -1
+}
+
+// answerKey is a To tag of a call.
+type answerKey struct {
+	call int
+	tag  uint64
 }
 
 // tags numbers the To tags of messages in order of appearance: the dialogs of a fork.

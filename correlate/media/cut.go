@@ -181,6 +181,9 @@ func (c *Cutter) stream(f *frame.Packet, p *rtp.Packet, to, from *naming, seq ui
 		c.streams = append(c.streams, s)
 		c.index[k] = s
 	}
+	if s.Sender < 0 && from != nil && from.call == s.Call {
+		s.Sender = c.names.media[from.medium].message // its first packets overtook the message
+	}
 	if word, bit := p.PT/64, uint64(1)<<(p.PT%64); s.seen[word]&bit == 0 && len(s.Payloads) < maxPayloads {
 		s.seen[word] |= bit
 		s.Payloads = append(s.Payloads, c.names.payload(p.PT, to, from))

@@ -25,7 +25,7 @@ type Stream struct {
 	// Message is the index of the call's message whose SDP named To, the newest before the first packet. It is -1 when
 	// only From was named: the receiver is behind a NAT, and got the packets where it sent its own from.
 	Message int
-	// Sender is the index of the message whose SDP named From; -1 when none did.
+	// Sender is the index of the message whose SDP named From, perhaps after the first packets; -1 when none did.
 	Sender int
 	Medium int    // 0-based m= line of Message, or of Sender when Message is -1
 	Type   string // of the m= line, "audio"

@@ -139,6 +139,20 @@ func TestBinding(t *testing.T) {
 	}
 }
 
+// TestOvertaken: the first packets of a stream came before the answer that names where they come from.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	var w world
+	w.call(invite("c=IN IP4 10.0.0.1", "m=audio 4000 RTP/AVP 0"), invite("c=IN IP4 10.0.0.1", "m=audio 5000 RTP/AVP 0"))
+	c := NewCutter(w.calls, w.text, Options{})
+	for i, seq := range []uint64{11, 12, 21, 22} {
+		c.Packet(datagram(t, seq, began+int64(i)*20e6, "10.0.0.1:5000", "10.0.0.1:4000", sound(0, i, 1)))
+	}
+	if r := c.Result(); len(r.Streams) != 1 || r.Streams[0].Message != 0 || r.Streams[0].Sender != 1 || len(r.Streams[0].Packets) != 4 {
+		t.Errorf("%+v", r.Streams)
+	}
+}
+
 // TestReuse has two calls use one address one after the other.
 func TestReuse(t *testing.T) {
 	t.Parallel()

@@ -157,18 +157,23 @@ func (d *Dialog) Ack(cseq uint32) compose.Request { return d.request("ACK", cseq
 // and the target at the end of Route (RFC 3261 12.2.1.1).
 func (d *Dialog) request(method string, cseq uint32) compose.Request {
 	r := compose.Request{
-		Method: method, URI: requestURI(d.Target), CallID: d.CallID, CSeq: cseq,
-		From: tagged(d.Local, d.LocalTag), To: tagged(d.Remote, d.RemoteTag),
+		Method: method, CallID: d.CallID, CSeq: cseq, From: tagged(d.Local, d.LocalTag), To: tagged(d.Remote, d.RemoteTag),
 	}
+	r.URI, r.Route = d.Path()
+	return r
+}
+
+// Path gives the Request-URI and the values of Route of a request within the dialog (RFC 3261 12.2.1.1). The routes may be
+// those of the dialog, and are not to be changed.
+func (d *Dialog) Path() (uri string, route []string) {
 	switch {
 	case len(d.Route) == 0:
+		return requestURI(d.Target), nil
 	case loose(d.Route[0]):
-		r.Route = d.Route
+		return requestURI(d.Target), d.Route
 	default:
-		r.URI = requestURI(bare(d.Route[0]))
-		r.Route = append(append(make([]string, 0, len(d.Route)), d.Route[1:]...), "<"+d.Target+">")
+		return requestURI(bare(d.Route[0])), append(append(make([]string, 0, len(d.Route)), d.Route[1:]...), "<"+d.Target+">")
 	}
-	return r
 }
 
 // Next is the URI that says where a request goes next (RFC 3261 12.2.1.1, 8.1.2): the first of the route set, loose or

@@ -23,6 +23,9 @@ const (
 	perDatagram = 64        // what one costs beside its bytes
 	maxBackoff  = 16        // errors in a row, of a socket that does not work, before its reader ends
 	bufferBytes = 256 << 10 // of a socket, in each direction
+	// fullFor is how long a range that was found to have no pair left is believed to have none, ns: to ask for each of its
+	// 8,192 pairs takes tenths of a second of the loop.
+	fullFor = 1_000_000_000
 )
 
 // SocketsConfig says how real sockets are opened and who gets what arrives.
@@ -43,7 +46,8 @@ type SocketsConfig struct {
 // queue of at most 1 MiB, from which the loop takes all at once. When it is full, the newest are lost, and counted.
 type Sockets struct {
 	cfg  SocketsConfig
-	next uint16 // the port to try next
+	next uint16               // the port to try next
+	full map[netip.Addr]int64 // until when there is no pair at an address; of the loop
 	work sync.WaitGroup
 
 	mu      sync.Mutex
@@ -91,8 +95,12 @@ func NewSockets(cfg SocketsConfig) (*Sockets, error) {
 // pairs is how many pairs the range has.
 func (s *Sockets) pairs() int { return (int(s.cfg.Max) - int(s.cfg.Min) + 1) / 2 }
 
-// Open opens a pair of sockets. The Port is a ControlPort. It is called from the loop.
+// Open opens a pair of sockets. The Port is a ControlPort. It is called from the loop. Where no pair was free it fails with
+// ErrNoPort at once, until one of ours is closed or a second has passed.
 func (s *Sockets) Open(local netip.Addr) (Port, error) {
+	if until, full := s.full[local]; full && s.cfg.Now() < until {
+		return nil, s.noPort(local)
+	}
 	for range s.pairs() {
 		at := s.next
 		if s.next += 2; s.next < at || s.next >= s.cfg.Max {
@@ -120,7 +128,15 @@ func (s *Sockets) Open(local netip.Addr) (Port, error) {
 			return nil, err
 		}
 	}
-	return nil, fmt.Errorf("%w: %d to %d on %s", ErrNoPort, s.cfg.Min, s.cfg.Max, local)
+	if s.full == nil {
+		s.full = map[netip.Addr]int64{}
+	}
+	s.full[local] = s.cfg.Now() + fullFor
+	return nil, s.noPort(local)
+}
+
+func (s *Sockets) noPort(local netip.Addr) error {
+	return fmt.Errorf("%w: %d to %d on %s", ErrNoPort, s.cfg.Min, s.cfg.Max, local)
 }
 
 // listen opens one socket.
@@ -272,6 +288,7 @@ func (p *socket) Close() error {
 		p.sockets.mu.Lock()
 		delete(p.sockets.open, p)
 		p.sockets.mu.Unlock()
+		delete(p.sockets.full, p.local.Addr())
 	}
 	return err
 }

@@ -132,6 +132,41 @@ func TestSocketsRange(t *testing.T) {
 	}
 }
 
+// TestSocketsFull has no pair left, which is known without asking the system for each one again, until one of ours is
+// closed or a second has passed.
+func TestSocketsFull(t *testing.T) {
+	t.Parallel()
+	l, clock, local := newLoop(), int64(1), netip.MustParseAddr("127.73.200.1")
+	s, err := NewSockets(SocketsConfig{Min: 20000, Max: 20001, Post: l.post, Now: func() int64 { return clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	taken, err := net.ListenPacket("udp", "127.73.200.1:20000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := func(when string) {
+		t.Helper()
+		if _, why := s.Open(local); !errors.Is(why, ErrNoPort) {
+			t.Fatalf("%s: %v", when, why)
+		}
+	}
+	full("another program has it")
+	_ = taken.Close()
+	full("nobody is asked within a second")
+	clock += fullFor
+	p, err := s.Open(local)
+	if err != nil {
+		t.Fatalf("a second later: %v", err)
+	}
+	full("we have it")
+	_ = p.Close()
+	if _, err = s.Open(local); err != nil {
+		t.Errorf("one of ours was closed: %v", err)
+	}
+}
+
 // TestSocketsFlood has a loop that does not come: what waits stays bounded, and the rest is counted.
 func TestSocketsFlood(t *testing.T) {
 	t.Parallel()

@@ -95,6 +95,21 @@ func (s *step) credentials() bool {
 	return origin || proxy
 }
 
+// answersChallenge reports whether the recorded request has credentials of a realm, for a proxy or not: the same host may ask
+// for both.
+func (s *step) answersChallenge(realm string, proxy bool) bool {
+	id := sip.HeaderAuthorization
+	if proxy {
+		id = sip.HeaderProxyAuthorization
+	}
+	for value := range s.msg.Values(id) {
+		if c, ok := sip.ParseCredentials(value); ok && string(sip.Unquote(c.Realm)) == realm {
+			return true
+		}
+	}
+	return false
+}
+
 // explain says in words why a challenge was not answered. It names no secret.
 func (g *play) explain(s *step, challenge *sip.Message, err error) error {
 	user := ""
@@ -223,7 +238,10 @@ const maxNonces = 65_536
 // ha1 gives the key of a user that we verify.
 func (p *Player) ha1(user, realm string, alg auth.Algorithm) (string, bool) {
 	for i := range p.o.Credentials {
-		c := &p.o.Credentials[i]
+		c := p.o.Credentials[i]
+		if g := p.verifying; g != nil && len(g.input) > 0 {
+			c.User, c.Password = g.fill(c.User), g.fill(c.Password)
+		}
 		if c.User != user || c.Realm != "" && c.Realm != realm {
 			continue
 		}
@@ -241,6 +259,7 @@ func (g *play) askFor(i int32, x *source) {
 	if s.ask >= 0 {
 		x.nonce = g.nonce(s.ask)
 	}
+	g.verifying = g
 	for k := range g.proofs {
 		if g.proofs[k].step == s.asked {
 			body := s.msg.Body.Of(s.msg.Raw)
@@ -282,13 +301,14 @@ func (g *play) verify(q int32, m *sip.Message) (why string) {
 	}
 	for i := range g.script.asks {
 		ask := &g.script.asks[i]
-		if ask.host != s.to {
+		if ask.host != s.to || !s.answersChallenge(ask.realm, ask.proxy) {
 			continue
 		}
 		if !ask.given {
 			g.note(fmt.Sprintf("step %d: the credentials of realm %q are not verified: none are given, or not by an algorithm that is known", s.ID, clean(ask.realm)))
 			continue
 		}
+		g.verifying = g
 		r := g.asks[i].Check(g.now, m, m.Body.Of(m.Raw))
 		switch {
 		case r.Outcome == auth.OK:

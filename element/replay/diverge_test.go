@@ -21,6 +21,7 @@ func TestDivergences(t *testing.T) {
 		reason          string // beginning
 		note            string // part of one
 		sent            string // a line that must have been sent
+		unsent          string // one that must not
 	}{
 		{
 			name: "busy", flow: "transactions", sut: "bob", old: "ring=400ms answer=1s", new: "ring=400ms answer=1s code=486",
@@ -30,6 +31,16 @@ func TestDivergences(t *testing.T) {
 			name: "class", flow: "transactions-busy", sut: "bob", old: "code=486", new: "code=480",
 			options: func(o *replay.Options) { o.Rules = diff.Rules{Final: diff.MatchClass} },
 			verdict: replay.Completed, note: "480 Temporarily Unavailable instead of 486",
+		},
+		{
+			name: "any final, refused", flow: "transactions", sut: "bob", old: "ring=400ms answer=1s", new: "ring=400ms answer=1s code=486",
+			options: func(o *replay.Options) { o.Rules = diff.Rules{Final: diff.MatchAnyFinal} },
+			verdict: replay.Completed, note: "486 Busy Here instead of 200", unsent: "BYE sip:",
+		},
+		{
+			name: "any final, accepted", flow: "transactions-busy", sut: "bob", old: " code=486", new: "",
+			options: func(o *replay.Options) { o.Rules = diff.Rules{Final: diff.MatchAnyFinal} },
+			verdict: replay.Completed, note: "200 OK instead of 486", sent: "BYE sip:bob",
 		},
 		{
 			name: "not acceptable", flow: "bye", sut: "bob", old: "ring=100ms answer=1s", new: "answer=0ms code=488",
@@ -56,6 +67,10 @@ func TestDivergences(t *testing.T) {
 		{
 			name: "reliable ringing", flow: "transactions", sut: "bob", old: "ring=400ms", new: "ring=400ms reliable=yes",
 			verdict: replay.Completed, sent: "PRACK sip:bob@127.9.2.10",
+		},
+		{
+			name: "ringing is not reliable", flow: "invite-reliable", sut: "bob", old: " reliable=yes", new: "", verdict: replay.Completed,
+			note: "183 Session Progress is not reliable, as it was in the recording", sent: "BYE sip:bob", unsent: "PRACK sip:bob",
 		},
 		{
 			name: "every provisional as recorded", flow: "transactions", sut: "bob", old: "ring=400ms", new: "ring=400ms ring-code=183",
@@ -121,7 +136,7 @@ func TestDivergences(t *testing.T) {
 			o := w.ended[0]
 			notes := strings.Join(o.Notes, "\n")
 			if o.Verdict != tt.verdict || !strings.HasPrefix(o.Reason, tt.reason) || !strings.Contains(notes, tt.note) ||
-				!strings.Contains(w.wire.String(), tt.sent) {
+				!strings.Contains(w.wire.String(), tt.sent) || tt.unsent != "" && strings.Contains(w.wire.String(), tt.unsent) {
 				t.Errorf("%s: step %d, %s\nwant %s: %s\nnotes: %s (want %q), sent %q\n%s", o.Verdict, o.Step, o.Reason, tt.verdict, tt.reason, notes,
 					tt.note, tt.sent, w.wire.arrows())
 			}

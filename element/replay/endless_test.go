@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,16 +79,16 @@ func TestEndlessTries(t *testing.T) {
 			return compose.Header{ID: sip.HeaderWWWAuthenticate, Value: fmt.Sprintf(`Digest realm="x%d", nonce="n"`, n)}
 		}},
 		{"interval", "register", "registrar", "REGISTER", 423, func(n int) compose.Header {
-			return compose.Header{ID: sip.HeaderMinExpires, Value: fmt.Sprint(3600 + n)}
+			return compose.Header{ID: sip.HeaderMinExpires, Value: strconv.Itoa(3600 + n)}
 		}},
 		{"session", "transactions", "bob", "INVITE", 422, func(n int) compose.Header {
-			return compose.Header{ID: sip.HeaderMinSE, Value: fmt.Sprint(90 + n)}
+			return compose.Header{ID: sip.HeaderMinSE, Value: strconv.Itoa(90 + n)}
 		}},
 		{"call", "transactions", "bob", "INVITE", 407, func(n int) compose.Header {
 			return compose.Header{ID: sip.HeaderProxyAuthenticate, Value: fmt.Sprintf(`Digest realm="x", nonce="n%d", stale=true`, n)}
 		}},
 		{"provisional", "transactions", "bob", "INVITE", 183, func(n int) compose.Header {
-			return compose.Header{ID: sip.HeaderRSeq, Value: fmt.Sprint(n)}
+			return compose.Header{ID: sip.HeaderRSeq, Value: strconv.Itoa(n)}
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

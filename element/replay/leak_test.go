@@ -3,6 +3,7 @@ package replay_test
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,13 +20,13 @@ func heap() int64 {
 	runtime.GC()
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc) //nolint:gosec // far below 2^63
+	return int64(m.HeapAlloc)
 }
 
 // Play after play, nothing is left behind, however they end: memory stays flat, and neither the player nor its transactions
 // hold anything.
 func TestPlaysLeaveNothing(t *testing.T) { //nolint:paralleltest // what other tests allocate is no leak of this one
-	for _, test := range []struct {
+	for _, test := range []struct { //nolint:paralleltest // likewise
 		flow, sut string
 		peer      func(p *peer, r *transport.Received)
 		users     bool
@@ -83,7 +84,7 @@ func TestPlaysLeaveNothing(t *testing.T) { //nolint:paralleltest // what other t
 				before := ended
 				for i := range plays {
 					w.net.At(begin+int64(i)*int64(time.Millisecond), func() {
-						if _, err := w.player.Play(replay.Input{Values: map[string]string{"user": fmt.Sprint(before + i)}}); err != nil {
+						if _, err := w.player.Play(replay.Input{Values: map[string]string{"user": strconv.Itoa(before + i)}}); err != nil {
 							t.Error(err)
 						}
 					})
@@ -114,7 +115,7 @@ func TestPlaysLeaveNothing(t *testing.T) { //nolint:paralleltest // what other t
 			}
 			s := w.player.Transactions()
 			for k := range s.Open {
-				if n := s.OpenOf(txn.Kind(k)); n != 0 { //nolint:gosec // four
+				if n := s.OpenOf(txn.Kind(k)); n != 0 {
 					t.Errorf("%d transactions of kind %d", n, k)
 				}
 			}

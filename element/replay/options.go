@@ -10,6 +10,7 @@ import (
 	"sipscope/element/media"
 	"sipscope/element/replay/guard"
 	"sipscope/element/replay/plan"
+	"sipscope/element/replay/stream"
 	"sipscope/element/transport"
 	"sipscope/element/txn"
 )
@@ -62,6 +63,9 @@ type Options struct {
 	// Media opens the sockets that our SDP names; nil: SDP names our addresses, with the recorded ports, and no RTP is
 	// sent.
 	Media media.Ports
+	// Mode is what is sent in the place of recorded RTP, Sound what stream.File sends. The zero Mode is the recording.
+	Mode  stream.Mode
+	Sound media.Sound
 	// Rand makes Call-IDs, tags, branches; needed. Two Players with equal seeds do the same.
 	Rand *rand.Rand
 	// Done is told when a play has ended, never during Play or Stop; nil: nobody.

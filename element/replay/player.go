@@ -45,7 +45,9 @@ type Player struct {
 	media   []prepared
 	closed  bool
 	sending bool // the layer is called for something new
-	stats   Stats
+
+	verifying *play // whose values LookupHA1 takes
+	stats     Stats
 
 	// Memory that is used again.
 	out   []byte
@@ -98,7 +100,7 @@ func NewPlayer(link transport.Link, p *plan.Plan, o Options) (*Player, error) {
 	if g.speed == 0 {
 		g.speed = 1
 	}
-	g.t1, g.t2 = o.Txn.T1, o.Txn.T2
+	g.t1, g.t2 = min(o.Txn.T1, mostT), min(o.Txn.T2, mostT)
 	if g.t1 <= 0 {
 		g.t1 = defaultT1
 	}
@@ -108,6 +110,7 @@ func NewPlayer(link transport.Link, p *plan.Plan, o Options) (*Player, error) {
 	if g.o.Patience == 0 {
 		g.o.Patience = timeOf(64 * g.t1)
 	}
+	g.o.Patience = min(g.o.Patience, maxThink)
 	g.link = &counted{Link: o.Guard.Link(link), p: g}
 	o.Txn.Merged, o.Txn.StrayCancel = true, false
 	if o.Txn.Rand == nil {
@@ -128,6 +131,7 @@ func NewPlayer(link transport.Link, p *plan.Plan, o Options) (*Player, error) {
 const (
 	defaultT1 = 500_000_000
 	defaultT2 = 4_000_000_000
+	mostT     = 3600 * 1_000_000_000 // as txn.Config has it
 )
 
 // counted is the link behind the guard, which counts what the transactions send again.
@@ -248,8 +252,26 @@ func (p *Player) Receive(r *transport.Received) {
 	if r.Msg.Request && r.Msg.MethodID == sip.MethodAck {
 		p.receiveAck(r)
 	}
+	if p.fromStranger(r) {
+		p.stats.Extra++
+		return
+	}
 	p.layer.Receive(r)
 	p.run()
+}
+
+// fromStranger reports whether a request belongs to no play and comes from who may not be answered: it is not worth a
+// transaction. One that belongs to a play ends that, with the reason why it cannot be answered.
+func (p *Player) fromStranger(r *transport.Received) bool {
+	m := r.Msg
+	if !m.Request || m.MethodID == sip.MethodAck || p.refusal(transport.ReplyHop(r)) == nil {
+		return false
+	}
+	g := p.plays[p.byCall[string(m.CallID.Of(m.Raw))]]
+	if g == nil && m.To.Tag.Empty() {
+		g, _ = p.matchFor(p.hostAt(r.Hop.Local), m) // a scanner asks for somebody else
+	}
+	return g == nil
 }
 
 // Failed implements transport.Handler.

@@ -255,7 +255,7 @@ func (g *play) quiet() bool {
 	}
 	for k := range g.legs {
 		l := &g.legs[k]
-		if l.session && l.up && !l.over && l.acked && !g.otherEnd(l) {
+		if l.session && l.up && !l.over && (l.acked || l.Caller) && !g.otherEnd(l) {
 			g.farewell()
 			return g.polite == 0
 		}

@@ -125,11 +125,11 @@ func (r *renderer) editHop(dst []byte, e *edit) []byte {
 		return append(dst, l.RemoteTag...)
 	default:
 	}
-	req := l.Ack(0) // Request-URI and Route are those of any request of the dialog (RFC 3261 12.2.1.1)
+	uri, routes := l.Path()
 	if e.op == opURI {
-		return append(dst, req.URI...)
+		return append(dst, uri...)
 	}
-	for _, route := range req.Route {
+	for _, route := range routes {
 		dst = append(append(append(dst, "Route: "...), route...), eol(&r.s.msg)...)
 	}
 	return dst

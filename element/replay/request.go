@@ -143,7 +143,7 @@ func (g *play) within(i int32, m *sip.Message) {
 	}
 	if l == nil && (m.MethodID == sip.MethodNotify || m.MethodID == sip.MethodSubscribe) {
 		d, err := dialog.FromRequest(m, string(m.To.Tag.Of(m.Raw))) // a NOTIFY before the 200 (RFC 6665 4.4.1)
-		if err != nil || len(g.legs) >= maxLegs {
+		if err != nil || g.tooManyLegs() {
 			return
 		}
 		g.legs = append(g.legs, leg{Dialog: d, spec: s.remote, host: s.to, invite: none, watch: true, event: s.event()})
@@ -525,6 +525,11 @@ func (q *queue) first(p *Player) (place, bool) {
 
 // matchNew finds the step of a request that begins a call of the live side's own, as a back-to-back user agent's.
 func (p *Player) matchNew(host int32, m *sip.Message) (*play, int32) {
+	return p.matchFor(host, m, "*")
+}
+
+// matchFor is matchNew for whom the request names, and then for others, "*" for anybody.
+func (p *Player) matchFor(host int32, m *sip.Message, others ...string) (*play, int32) {
 	method := string(m.Method.Of(m.Raw))
 	if len(p.script.incoming) == 0 || host < 0 {
 		return nil, none
@@ -537,9 +542,8 @@ func (p *Player) matchNew(host int32, m *sip.Message) (*play, int32) {
 		}
 	}
 	u, _ := sip.ParseURI(m.URI.Of(m.Raw))
-	for _, user := range [...]string{
-		strings.ToLower(string(u.User)), strings.ToLower(string(m.To.User.Of(m.Raw))), "*",
-	} {
+	named := []string{strings.ToLower(string(u.User)), strings.ToLower(string(m.To.User.Of(m.Raw)))}
+	for _, user := range append(named, others...) {
 		if q := p.waiting[waitKey{host, method, user}]; q != nil {
 			if at, ok := q.first(p); ok && p.plays[at.play].bindable(&p.script.steps[at.step]) {
 				return p.plays[at.play], at.step

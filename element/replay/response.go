@@ -136,8 +136,12 @@ func (g *play) provisional(q int32, r *transport.Received) {
 	}
 	if a >= 0 {
 		g.passed(q, a)
+		s := &g.script.steps[a]
+		if s.prack >= 0 && s.Kind == plan.Expect && !m.HasOption(sip.HeaderRequire, "100rel") {
+			g.leaveOutPrack(s.prack, got(m)+" is not reliable, as it was in the recording")
+		}
 		g.arrive(a, r)
-		if g.script.steps[a].prack < 0 {
+		if s.prack < 0 {
 			g.acknowledge(q, m)
 		}
 		return
@@ -245,6 +249,9 @@ func (g *play) stands(expected int32, m *sip.Message) bool {
 		return true
 	case g.o.Rules.Status(e.status, int(m.Status)) <= diff.Tolerated:
 		g.note(fmt.Sprintf("step %d: %s instead of %d", e.ID, got(m), e.status))
+		if e.method == "INVITE" && m.Status >= 300 && e.status < 300 {
+			g.noDialog(e)
+		}
 		return true
 	default:
 		return false
@@ -302,48 +309,6 @@ func (g *play) hasFinal(q int32) bool {
 		}
 	}
 	return false
-}
-
-// unchallenged goes on without the challenge that the recording has: what answers it there is what we sent already. It
-// reports false when the challenge came.
-func (g *play) unchallenged(q int32) bool {
-	s := &g.script.steps[q]
-	next := s.retry
-	ns := &g.states[next]
-	if ns.flags&(flagSent|flagSkipped) != 0 || g.states[q].flags&flagRetried != 0 {
-		return false
-	}
-	asked := none
-	for _, a := range s.answers {
-		if g.asksAs(a) && !g.states[a].flags.done() && g.script.steps[a].Kind == plan.Expect {
-			asked = a
-		}
-	}
-	if asked < 0 {
-		return false
-	}
-	g.note(fmt.Sprintf("step %d: -auth: no %d came, so step %d is left out, CSeq -1",
-		g.script.steps[asked].ID, g.script.steps[asked].status, g.script.steps[next].ID))
-	old := &g.states[q]
-	ns.client, ns.cseq = old.client, old.cseq
-	ns.flags |= old.flags & (flagRung | flagFinal)
-	old.client, old.flags = 0, old.flags|flagFinal
-	g.layer.SetData(ns.client, g.data(next))
-	g.txns[ns.client] = place{g.id, next}
-	g.shift[s.dir] -= int32(g.script.steps[next].msg.CSeq - s.msg.CSeq) //nolint:gosec // small, or a hostile one's business
-	g.moveBranch(q, next)
-	ns.flags |= flagEnabled
-	g.sent(next)
-	g.skip(asked, "")
-	return true
-}
-
-// moveBranch has the CANCEL and ACK of a request that is left out have the branch of the one that was sent.
-func (g *play) moveBranch(from, to int32) {
-	a, b := g.script.steps[from].branch, g.script.steps[to].branch
-	if a >= 0 && b >= 0 {
-		g.values[b] = g.values[a]
-	}
 }
 
 // matched takes a final response as the one of step a.
@@ -451,13 +416,15 @@ func (g *play) matching(m *sip.Message) *leg {
 	return nil
 }
 
-// maxLegs bounds the dialogs of a play: a hostile side may answer with any number of tags.
+// maxLegs bounds the dialogs of a play that the plan does not have: a hostile side may answer with any number of tags.
 const maxLegs = 256
+
+func (g *play) tooManyLegs() bool { return len(g.legs) >= maxLegs+len(g.script.dialogs) }
 
 // newLeg makes the dialog of a response to a request of ours, which is made once more for it: the same text as was sent.
 func (g *play) newLeg(q, spec int32, m *sip.Message) *leg {
 	s := &g.script.steps[q]
-	if len(g.legs) >= maxLegs || s.local >= 0 {
+	if g.tooManyLegs() || s.local >= 0 {
 		return nil // within a dialog no other one begins
 	}
 	x := source{hop: g.hopFor(q)}

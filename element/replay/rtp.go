@@ -221,8 +221,8 @@ func (g *play) startMedia(i int32) {
 	m := &g.media[s.socket]
 	at.step = i
 	at.stream = stream.New(g.now, stream.Config{
-		Port: at.port, Agreed: a, Live: payloads, Mode: stream.Auto, Recordings: m.recordings, Start: m.start, Speed: g.speed,
-		Rand: g.o.Rand,
+		Port: at.port, Agreed: a, Live: payloads, Mode: g.o.Mode, Sound: g.o.Sound, Recordings: m.recordings, Start: m.start,
+		Speed: g.speed, Rand: g.o.Rand,
 	})
 	g.streams.Add(at.stream)
 }

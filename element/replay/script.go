@@ -60,7 +60,8 @@ type requestKey struct {
 type step struct {
 	*plan.Step
 
-	from, to int32 // hosts
+	from, to int32           // hosts
+	carrier  transport.Proto // when the live host is one of them
 	msg      sip.Message
 	request  bool
 	method   string
@@ -281,6 +282,7 @@ func (c *compiler) read() error {
 			origin: none, retry: none, retryOf: none, prack: none, refers: none, local: none, remote: none, user: none, ask: none,
 			fresh: none, contact: none, branch: none, socket: none, gap: max(p.Gap, 0),
 		}
+		s.carrier = c.plan.Carrier(p, c.o.Target.Proto)
 		if h, ok := c.hostOf[p.From]; ok {
 			s.from = h
 		}

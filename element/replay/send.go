@@ -198,7 +198,9 @@ func (g *play) hopFor(i int32) transport.Hop {
 func (g *play) baseHop(s *step) transport.Hop {
 	to := &g.script.hosts[s.to]
 	if to.part == plan.Live {
-		return g.from(s.from, g.o.Target)
+		hop := g.o.Target
+		hop.Proto = s.carrier
+		return g.from(s.from, hop)
 	}
 	return g.from(s.from, transport.Hop{Proto: to.local.Proto, Remote: to.addr})
 }
@@ -466,17 +468,18 @@ func (g *play) unsent(i int32, err error) {
 			}
 		}
 	}
-	if !s.request && s.method == "INVITE" && s.status >= 200 && s.status < 300 && s.Proto == transport.UDP {
-		g.note(fmt.Sprintf("step %d: %s to %s could not be sent: %v", s.ID, s.what(), s.To, err))
-		return // it is sent again until its ACK comes
+	text := fmt.Sprintf("%s to %s could not be sent: %v", s.what(), s.To, err)
+	if !s.request && s.method == "INVITE" && s.status >= 200 && s.status < 300 { // it is sent again until its ACK comes
+		g.note(fmt.Sprintf("step %d: %s", s.ID, text))
+		return
 	}
-	g.diverge(i, fmt.Sprintf("%s to %s could not be sent: %v", s.what(), s.To, err))
+	g.diverge(i, text)
 	g.checkDone()
 }
 
 // asked makes the dialog of a request that came and that we have not answered yet, as a notifier may (RFC 6665 4.4.1).
 func (g *play) asked(spec int32) {
-	if spec < 0 || g.legOf(spec) != nil || len(g.legs) >= maxLegs {
+	if spec < 0 || g.legOf(spec) != nil || g.tooManyLegs() {
 		return
 	}
 	d := &g.script.dialogs[spec]

@@ -229,7 +229,7 @@ const maxBound = 4096
 
 // bind gives a token its live value. The first one stays, but for what a peer may change.
 func (g *play) bind(t int32, b []byte) {
-	if t < 0 || len(b) == 0 || len(b) > maxBound || len(g.buf)+len(b) > maxArena {
+	if t < 0 || len(b) == 0 || len(b) > maxBound || len(g.buf)+len(b) > maxArena+perToken*len(g.values) {
 		return
 	}
 	kind := g.script.tokens[t].kind
@@ -254,8 +254,11 @@ func (g *play) bind(t int32, b []byte) {
 	}
 }
 
-// maxArena bounds the texts of a play.
-const maxArena = 1 << 20
+// maxArena and perToken bound the texts of a play, in bytes.
+const (
+	maxArena = 1 << 20
+	perToken = 256 // more for each, in a plan of many calls
+)
 
 // make gives a token of ours a fresh value.
 func (g *play) make(t int32) {

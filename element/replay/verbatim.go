@@ -56,7 +56,7 @@ func (g *play) sendVerbatim(i int32) {
 		g.states[i].again++
 		return
 	}
-	g.states[i].flags |= flagSent
+	g.states[i].flags |= flagSent | flagEnabled // it is waited for, unless its receiver is live
 	g.states[i].at = g.now
 	if g.script.hosts[s.to].part != plan.Played {
 		g.received(i)

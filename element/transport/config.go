@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -37,6 +38,12 @@ var (
 type Config struct {
 	Listen []Listen // where to listen; at least one
 	Tap    Tap      // sees all messages; nil for none
+	// Accept is asked by the loop whose connections are taken. One that it does not want is reset before anything is sent
+	// or read, handshakes included, and counted as refused. nil: all.
+	Accept func(remote netip.AddrPort) bool
+	// Ended is told by the loop, once, of a connection that the peer has closed, which io.EOF says, that broke, that brought
+	// no SIP, or that could not be made; not of one that is closed from here. nil: nobody.
+	Ended func(proto Proto, remote netip.AddrPort, err error)
 
 	MTU         int // bytes; a longer request to a UDP hop goes by TCP (RFC 3261 18.1.1); 0: 1300, negative: never
 	SocketBytes int // socket buffers of UDP, each way, as far as the system allows; 0: 4 MiB

@@ -42,6 +42,7 @@ type conn struct {
 	pinged        int64 // when the last ping was sent
 	dirty         bool  // the writer is to be woken
 	readDone      bool
+	told          bool   // its end, to Config.Ended
 	owed          int    // requests that came over it and have no final response
 	unheard       []sent // what was sent since something came
 	kept          []kept // what was sent since the peer has sent its last

@@ -173,6 +173,14 @@ func (e *Endpoint) newConn(proto Proto, ln *listener, local, remote netip.AddrPo
 
 // admit takes a connection that a listener has accepted.
 func (e *Endpoint) admit(l *listener, nc net.Conn) {
+	if e.cfg.Accept != nil && !e.cfg.Accept(addrPortOf(nc.RemoteAddr())) {
+		e.totals.refused.Add(1)
+		if tcp, ok := nc.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // else it is closed politely
+		}
+		_ = nc.Close()
+		return
+	}
 	c := e.newConn(l.at.Proto, l, addrPortOf(nc.LocalAddr()), addrPortOf(nc.RemoteAddr()))
 	if c == nil {
 		e.totals.refused.Add(1)
@@ -280,6 +288,7 @@ func (e *Endpoint) data(c *conn) {
 // refuse ends a stream that cannot be read on; the sender of a request learns why.
 func (e *Endpoint) refuse(c *conn, hop *Hop) {
 	c.count.rejected.Add(1)
+	e.lost(c, fmt.Errorf("%w: %s", ErrStream, c.why))
 	if raw := rejection(c.bad, c.status, c.why); raw != nil && c.state == connOpen {
 		if c.enqueue(e, raw, sent{hop: *hop}) == nil {
 			e.wrote(c, raw)
@@ -319,6 +328,7 @@ func (e *Endpoint) readDone(c *conn, err error) {
 		return
 	}
 	c.readDone = true
+	e.lost(c, err)
 	if c.state == connOpening && c.ln == nil {
 		e.totals.dialError.Add(1)
 	}
@@ -354,6 +364,7 @@ func (e *Endpoint) closed(c *conn, err error) {
 	if errors.Is(err, ErrSlow) {
 		e.totals.slow.Add(1)
 	}
+	e.lost(c, err)
 	e.drop(c, err)
 }
 

@@ -66,6 +66,15 @@ func isOwn(err error) bool {
 	return false
 }
 
+// lost tells Config.Ended of the end of a connection, unless that is a decision from here.
+func (e *Endpoint) lost(c *conn, err error) {
+	if e.cfg.Ended == nil || c.told || c.state == connClosing || isOwn(err) || errors.Is(err, ErrIdle) {
+		return
+	}
+	c.told = true
+	e.cfg.Ended(c.proto, c.remote, err)
+}
+
 // sendElsewhere sends what was kept of a connection that has broken.
 func (e *Endpoint) sendElsewhere(c *conn) {
 	again := c.kept

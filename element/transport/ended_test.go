@@ -1,10 +1,14 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // TestCrossedFIN closes connections that a request went by. Of one that was idle before, it may have crossed the FIN: it is
@@ -116,5 +120,73 @@ func TestHalfCloseEnds(t *testing.T) {
 	el.Post(func() { el.conns.ended.first.used -= endedLife })
 	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestEnded tells how connections end: closed, broken, refused or misused by the peer; and nothing of those that are
+// closed from here.
+func TestEnded(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		peer func(c *net.TCPConn)
+		want error
+	}{
+		{"closed", func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 10_000)); _ = c.Close() }, io.EOF},
+		{"broken", func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 10_000)); _ = c.SetLinger(0); _ = c.Close() }, syscall.ECONNRESET},
+		{"no SIP", func(c *net.TCPConn) { _, _ = io.WriteString(c, "HTTP/1.0 400 Bad Request\r\n\r\n") }, ErrStream},
+		{"refused", nil, syscall.ECONNREFUSED},
+		{"ours", func(*net.TCPConn) {}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			told := make(chan error, 10)
+			el := start(t, Config{Listen: listen(t, "tcp:127.0.0.1:0"), Ended: func(proto Proto, remote netip.AddrPort, err error) {
+				if proto != TCP || remote != addrPortOf(l.Addr()) {
+					t.Errorf("%v %v", proto, remote)
+				}
+				told <- err
+			}}, nil)
+			if tt.peer == nil {
+				_ = l.Close()
+			}
+			el.send(Hop{Proto: TCP, Remote: addrPortOf(l.Addr())}, request(TCP, el.at(0), 1, 0), 0)
+			if tt.peer != nil {
+				c, failed := l.Accept()
+				tcp, ok := c.(*net.TCPConn)
+				if !ok {
+					t.Fatal(failed)
+				}
+				defer tcp.Close()
+				tt.peer(tcp)
+			}
+			if tt.want == nil {
+				eventually(t, "open", func() bool { return el.Stats().Open == 1 })
+				el.Post(func() {
+					for c := range el.conns.all() {
+						el.drop(c, ErrIdle)
+					}
+				})
+				eventually(t, "dropped", func() bool { return el.Stats().Open == 0 })
+			} else {
+				select {
+				case err = <-told:
+					if !errors.Is(err, tt.want) {
+						t.Errorf("%v, want %v", err, tt.want)
+					}
+				case <-time.After(patience):
+					t.Fatal("nothing is told")
+				}
+			}
+			eventually(t, "gone", func() bool { return tt.name == "no SIP" || el.Stats().Open == 0 })
+			if len(told) > 0 {
+				t.Errorf("told: %v", <-told)
+			}
+		})
 	}
 }

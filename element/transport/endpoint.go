@@ -364,7 +364,7 @@ func (e *Endpoint) handle(ev *event) {
 	case eventDatagrams:
 		e.datagrams(ev.batch)
 	case eventICMP:
-		e.unreachable(ev.ln, ev.bounce)
+		e.unreachable(ev.bounce)
 	case eventAccept:
 		e.admit(ev.ln, ev.nc)
 	case eventStarved:

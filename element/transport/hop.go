@@ -67,6 +67,9 @@ type Hop struct {
 	Remote netip.AddrPort
 	Conn   uint64 // the connection it came on, used while it is open; 0: an open one that fits, or a new one
 	Name   string // server name for TLS and WS, as in the URI; "" for none
+	// NoDial keeps a connection from being made: over Conn, or another one that is open, or not at all. It has no meaning
+	// for UDP.
+	NoDial bool
 }
 
 // Received is a message and where it came from.

@@ -30,7 +30,7 @@ const (
 func (e *Endpoint) own(l *listener) {
 	e.reading.l, e.reading.batch = l, newUDPBatch(l, nil)
 	e.reading.failed = func(remote netip.AddrPort, quote []byte, err error) {
-		e.unreachable(l, e.bounced(remote, quote, err))
+		e.unreachable(e.bounced(remote, quote, err))
 	}
 }
 

@@ -92,7 +92,7 @@ func (e *Endpoint) connFor(hop Hop, reply bool) (*conn, error) {
 		return c, nil
 	}
 	// A browser cannot be called back; odd numbers are of accepted connections.
-	if (hop.Proto == WS || hop.Proto == WSS) && hop.Conn%2 == 1 {
+	if hop.NoDial || (hop.Proto == WS || hop.Proto == WSS) && hop.Conn%2 == 1 {
 		return nil, ErrConnGone
 	}
 	return e.dial(hop, remote)

@@ -49,13 +49,15 @@ func (e *Endpoint) listenerFor(hop Hop) *listener {
 		}
 		n := 1
 		if l.at.Proto == hop.Proto {
-			n += 4
+			n += 8
 		}
 		switch {
+		case local.IsValid() && l.at.Addr() == local && l.at.Port() == hop.Local.Port():
+			n += 5
 		case local.IsValid() && l.at.Addr() == local:
-			n += 2
+			n += 4
 		case l.at.Addr().IsUnspecified():
-			n++
+			n += 2
 		}
 		if n > score && (l.at.Proto == hop.Proto || hop.Proto.Reliable()) {
 			best, score = l, n

@@ -25,7 +25,7 @@ type Stats struct {
 	Dialled   [WSS + 1]Counters // by Proto, of connections made from here
 	Open      int               // connections there are, those that are being made included
 	Accepted  uint64            // connections taken
-	Refused   uint64            // connections closed at once: too many
+	Refused   uint64            // connections closed at once: too many, or not wanted
 	Evicted   uint64            // idle connections closed to make room
 	Dials     uint64            // connections begun from here
 	DialError uint64            // that could not be made

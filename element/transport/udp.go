@@ -149,7 +149,7 @@ func (e *Endpoint) sendUDP(hop Hop, raw []byte, tag, branch uint64) {
 func (e *Endpoint) flushUDP(l *listener) {
 	l.udp.flush(
 		func(hop Hop, tag uint64, err error) { e.failed(&l.count, hop, tag, err) },
-		func(remote netip.AddrPort, quote []byte, err error) { e.unreachable(l, e.bounced(remote, quote, err)) },
+		func(remote netip.AddrPort, quote []byte, err error) { e.unreachable(e.bounced(remote, quote, err)) },
 	)
 }
 
@@ -171,10 +171,10 @@ func (e *Endpoint) bounced(remote netip.AddrPort, quote []byte, err error) bounc
 // unreachable is told when ICMP has said that a datagram did not arrive. An error that quotes too little of it to tell
 // which one is counted and nothing more: others to the same address may have arrived, and anybody can write an error that
 // quotes nothing (RFC 5927 4). The timers of the transactions decide then.
-func (e *Endpoint) unreachable(l *listener, b bounce) {
+func (e *Endpoint) unreachable(b bounce) {
 	e.totals.icmp.Add(1)
 	if b.key != 0 {
-		e.recent.fail(e, l, &b)
+		e.recent.fail(e, &b)
 	}
 }
 
@@ -239,7 +239,7 @@ func (r *recentTags) add(entry recentTag) {
 }
 
 // fail fails the tag of the message that bounced, once though it was sent several times.
-func (r *recentTags) fail(e *Endpoint, l *listener, b *bounce) {
+func (r *recentTags) fail(e *Endpoint, b *bounce) {
 	now, told := e.Now(), uint64(0)
 	for i := range r.ring {
 		t := &r.ring[i]
@@ -248,7 +248,7 @@ func (r *recentTags) fail(e *Endpoint, l *listener, b *bounce) {
 		}
 		if now-t.sent <= recentLife && t.tag != told {
 			told = t.tag
-			e.failed(&l.count, t.hop, t.tag, fmt.Errorf("%s: %w", b.remote, b.err))
+			e.failed(nil, t.hop, t.tag, fmt.Errorf("%s: %w", b.remote, b.err)) // it was sent: Totals count the ICMP
 		}
 		t.tag = 0
 	}

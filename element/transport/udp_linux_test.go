@@ -101,7 +101,7 @@ func TestWildcard(t *testing.T) {
 
 func TestSentBy(t *testing.T) {
 	t.Parallel()
-	el := start(t, Config{Listen: listen(t, "udp:127.0.0.1:0", "udp:127.0.0.2:0", "tcp:127.0.0.2:0", "udp:[::1]:0")}, nil)
+	el := start(t, Config{Listen: listen(t, "udp:127.0.0.1:0", "udp:127.0.0.2:0", "tcp:127.0.0.2:0", "udp:[::1]:0", "tcp:127.0.0.2:0")}, nil)
 	done := make(chan struct{})
 	to4, to6 := netip.MustParseAddrPort("127.0.0.1:9"), netip.MustParseAddrPort("[::1]:9")
 	mapped := netip.MustParseAddrPort("[::ffff:127.0.0.1]:9")
@@ -116,7 +116,8 @@ func TestSentBy(t *testing.T) {
 			{Hop{Proto: UDP, Remote: to4, Local: el.at(1)}, 1},
 			{Hop{Proto: UDP, Remote: to6}, 3},
 			{Hop{Proto: TCP, Remote: to4}, 2},
-			{Hop{Proto: TCP, Remote: to4, Local: netip.MustParseAddrPort("127.0.0.2:40000")}, 2},
+			{Hop{Proto: TCP, Remote: to4, Local: netip.MustParseAddrPort("127.0.0.2:1")}, 2},
+			{Hop{Proto: TCP, Remote: to4, Local: el.at(4)}, 4}, // of several at one address
 			{Hop{Proto: WS, Remote: to6}, 3},
 		} {
 			at, err := el.SentBy(tt.hop)
@@ -141,7 +142,6 @@ func TestSentBy(t *testing.T) {
 func TestRecentTags(t *testing.T) {
 	t.Parallel()
 	e := &Endpoint{}
-	l := &listener{}
 	a, b := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.1:2")
 	e.recent.add(recentTag{remote: a, tag: 1, key: 7, sent: math.MinInt64 / 2}) // long ago
 	for i := range recentSize + 5 {
@@ -153,7 +153,7 @@ func TestRecentTags(t *testing.T) {
 	}
 	for range 2 {
 		for key := range uint64(recentSize) {
-			e.unreachable(l, bounce{remote: a, key: key, err: ErrAddress})
+			e.unreachable(bounce{remote: a, key: key, err: ErrAddress})
 		}
 	}
 	if n := recentSize/16 + 1; len(e.fails) != n || len(e.recent.ring) != recentSize {

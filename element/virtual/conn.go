@@ -89,6 +89,9 @@ func (h *Host) connection(hop transport.Hop) (c *conn, me int, err error) {
 		c = h.peers[key]
 	}
 	if c == nil {
+		if hop.NoDial {
+			return nil, 0, fmt.Errorf("%s %s: %w", hop.Proto, hop.Remote, transport.ErrConnGone)
+		}
 		if c, err = h.dial(hop); err != nil {
 			return nil, 0, err
 		}

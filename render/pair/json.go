@@ -2,6 +2,7 @@ package pair
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"strings"
@@ -114,6 +115,7 @@ type encoder struct {
 	clean func(string) string
 	all   bool // lines that are the same, too
 	limit int  // lines of a pair of messages; 0 for no bound
+	left  int  // lines of the pair of flows that are still to come, with limit
 }
 
 // fullRows is up to how many rows a page has the lines of messages that do not differ.
@@ -141,15 +143,11 @@ func (r *Report) WriteJSON(to io.Writer) error {
 	_, _ = w.WriteString(`,"pairs":[`)
 	e := encoder{clean: asIs}
 	for i := range r.Pairs {
-		b, err := json.Marshal(e.pair(&r.Pairs[i]))
-		if err != nil {
-			return err
-		}
 		if i > 0 {
 			_ = w.WriteByte(',')
 		}
 		_ = w.WriteByte('\n')
-		if _, err = w.Write(shown(b)); err != nil {
+		if err := e.write(w, &r.Pairs[i]); err != nil {
 			return err
 		}
 	}
@@ -190,17 +188,50 @@ func hidden(r rune) bool {
 	}
 }
 
-func (e *encoder) pair(p *Pair) *jsonPair {
+// write writes a pair, row by row: a call may have any number of messages.
+func (e *encoder) write(w io.Writer, p *Pair) error {
+	doc, s := e.pair(p)
+	head, err := json.Marshal(doc)
+	if err != nil {
+		return err
+	}
+	show := shown
+	if e.all {
+		show = func(b []byte) []byte { return b } // a page has the texts clean
+	}
+	rows := bytes.LastIndex(head, []byte(`"rows":[],"notes":[`)) + len(`"rows":[`) // a text has no quotes without a backslash
+	if _, err = w.Write(show(head[:rows])); err != nil {
+		return err
+	}
+	e.left = pageAll
+	for i := 0; s != nil && i < len(s.rows); i++ {
+		var b []byte
+		if b, err = json.Marshal(e.row(s, i)); err != nil {
+			return err
+		}
+		if i > 0 {
+			b = append([]byte{','}, b...)
+		}
+		if _, err = w.Write(show(b)); err != nil {
+			return err
+		}
+	}
+	_, err = w.Write(show(head[rows:]))
+	return err
+}
+
+// pair makes the document of a pair without its rows, which the scene has; nil when there is none.
+func (e *encoder) pair(p *Pair) (*jsonPair, *scene) {
 	out := &jsonPair{
 		A: e.call(p.A), B: e.call(p.B), Verdict: p.Verdict.String(), Headline: e.clean(p.Headline),
 		Participants: []jsonWho{}, Rows: []jsonRow{}, Notes: []jsonNote{},
 	}
 	if p.Open == nil {
-		return out
+		return out, nil
 	}
 	r := p.Open()
 	if r == nil {
-		return out
+		return out, nil
 	}
 	s := newScene(r)
 	if r.First >= 0 {
@@ -214,11 +245,8 @@ func (e *encoder) pair(p *Pair) *jsonPair {
 	for i := range r.Who {
 		out.Participants = append(out.Participants, jsonWho{e.clean(s.who[i]), e.clean(r.Who[i].Name), endpoints(r.Who[i].A), endpoints(r.Who[i].B)})
 	}
-	for i := range s.rows {
-		out.Rows = append(out.Rows, e.row(s, i))
-	}
 	out.Notes = e.notes(e.notes(out.Notes, "a", &r.A), "b", &r.B)
-	return out
+	return out, s
 }
 
 func (e *encoder) notes(to []jsonNote, side string, f *diff.Flow) []jsonNote {
@@ -262,7 +290,7 @@ func (e *encoder) row(s *scene, i int) jsonRow {
 		})
 	}
 	all := e.all && len(s.rows) <= fullRows
-	if all || len(r.Differences) > 0 {
+	if (all || len(r.Differences) > 0) && (e.limit == 0 || e.left > 0) {
 		c := s.compare(i)
 		for j := range c.Lines {
 			if e.limit > 0 && len(out.Lines) == e.limit {
@@ -272,6 +300,7 @@ func (e *encoder) row(s *scene, i int) jsonRow {
 				out.Lines = append(out.Lines, e.line(l))
 			}
 		}
+		e.left -= len(out.Lines)
 	}
 	return out
 }

@@ -76,8 +76,9 @@ func (b *built) word(key string) string {
 const (
 	// DefaultMaxSize is how large a page may become, in bytes: what mail servers and ticket systems take.
 	DefaultMaxSize = 25_000_000
-	pageLines      = 1000 // of one pair of messages
-	plainRows      = 400  // of the picture for readers without scripts
+	pageLines      = 1000    // of one pair of messages
+	pageAll        = 500_000 // of one pair of flows
+	plainRows      = 400     // of the picture for readers without scripts
 )
 
 // pageRow is a line of the list of pairs.
@@ -164,11 +165,7 @@ func (r *Report) chunks(room int64) (packed [][]byte, left int, err error) {
 				left++
 				continue
 			}
-			doc, err := json.Marshal(e.pair(p))
-			if err != nil {
-				return nil, 0, err
-			}
-			c, err := pack(doc)
+			c, err := pack(func(w io.Writer) error { return e.write(w, p) })
 			if err != nil {
 				return nil, 0, err
 			}
@@ -183,13 +180,13 @@ func (r *Report) chunks(room int64) (packed [][]byte, left int, err error) {
 }
 
 // pack is raw deflate (RFC 1951) in base 64, as a browser unpacks it.
-func pack(b []byte) ([]byte, error) {
+func pack(write func(w io.Writer) error) ([]byte, error) {
 	var packed bytes.Buffer
 	z, err := flate.NewWriter(&packed, flate.DefaultCompression)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = z.Write(b); err != nil {
+	if err = write(z); err != nil {
 		return nil, err
 	}
 	if err = z.Close(); err != nil {

@@ -96,6 +96,9 @@ func newDrawing(w io.Writer, r *Report, o TextOptions) *drawing {
 }
 
 func (d *drawing) notes() {
+	if len(d.r.Notes) > 0 {
+		d.end()
+	}
 	for _, n := range d.r.Notes {
 		d.wrapped(0, d.clean(n), yellow)
 	}

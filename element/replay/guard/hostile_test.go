@@ -67,14 +67,14 @@ func TestReplyOverGoneConnection(t *testing.T) {
 // The same with sockets, and with connections of somebody whom nobody named: not a byte comes back.
 func TestStrangersConnection(t *testing.T) {
 	t.Parallel()
-	trap, err := net.Listen("tcp", "127.71.5.2:0")
+	trap, err := net.Listen("tcp", "127.77.5.2:0")
 	if err != nil {
 		t.Skip("no such loopback address: ", err)
 	}
 	defer trap.Close()
-	g := New(ap("127.71.5.2:5060"))
+	g := New(ap("127.77.5.2:5060"))
 	e, err := transport.Open(transport.Config{
-		Listen: []transport.Listen{{Proto: transport.TCP, AddrPort: ap("127.71.5.1:0")}}, Accept: g.Accept,
+		Listen: []transport.Listen{{Proto: transport.TCP, AddrPort: ap("127.77.5.1:0")}}, Accept: g.Accept,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestStrangersConnection(t *testing.T) {
 	go func() { ended <- e.Run(t.Context(), &stopping{me, e}) }()
 	ours := e.Listeners()[0].Local
 
-	for _, from := range []string{"127.71.5.3", "127.71.5.2"} {
+	for _, from := range []string{"127.77.5.3", "127.77.5.2"} {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 5 * time.Second}
 		c, err := d.DialContext(t.Context(), "tcp", ours.String())
 		if err != nil {
@@ -93,11 +93,13 @@ func TestStrangersConnection(t *testing.T) {
 		}
 		text := strings.Replace(options, "UDP 10.0.0.1", "TCP "+trap.Addr().String(), 1)
 		_, err = c.Write([]byte(text))
-		if from == "127.71.5.2" {
+		if from == "127.77.5.2" {
 			if err != nil {
 				t.Error(err)
 			}
-			_ = c.(*net.TCPConn).SetLinger(0)
+			if tcp, ok := c.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
 			_ = c.Close()
 			continue
 		}
@@ -113,11 +115,13 @@ func TestStrangersConnection(t *testing.T) {
 	if me.failed[7] == nil {
 		t.Error("the response that has no way was not told")
 	}
-	_ = trap.(*net.TCPListener).SetDeadline(time.Now().Add(50 * time.Millisecond))
+	if tcp, ok := trap.(*net.TCPListener); ok {
+		_ = tcp.SetDeadline(time.Now().Add(50 * time.Millisecond))
+	}
 	if c, err := trap.Accept(); err == nil {
 		t.Errorf("we connected to the port of a Via, from %s", c.RemoteAddr())
 	}
-	if refused := g.Refused(); len(refused) != 1 || refused[0].At.Addr() != netip.MustParseAddr("127.71.5.3") || refused[0].Use != Connection {
+	if refused := g.Refused(); len(refused) != 1 || refused[0].At.Addr() != netip.MustParseAddr("127.77.5.3") || refused[0].Use != Connection {
 		t.Errorf("refused %+v", refused)
 	}
 }
@@ -131,4 +135,24 @@ type stopping struct {
 func (s *stopping) Failed(hop transport.Hop, tag uint64, err error) {
 	s.answering.Failed(hop, tag, err)
 	_ = s.e.Close()
+}
+
+// One guard behind another counts what is refused once, and tells it once.
+func TestGuardTwice(t *testing.T) {
+	t.Parallel()
+	n := virtual.New(1_700_000_000_000_000_000, rand.New(rand.NewPCG(1, 1)))
+	us := n.Host("us", transport.Listen{Proto: transport.UDP, AddrPort: ap("10.0.0.1:5060")})
+	me := &catcher{failed: map[uint64]error{}}
+	us.Attach(me)
+	g := New(ap("10.0.0.5:5060"))
+	link := g.Link(g.Link(us))
+	n.At(n.Now(), func() {
+		link.Send(transport.Hop{Proto: transport.UDP, Remote: ap("10.0.0.6:5060")}, []byte(options), 7)
+	})
+	if err := n.Run(n.Now() + 1e9); err != nil {
+		t.Fatal(err)
+	}
+	if refused, _ := g.Count(); refused != 1 || me.failed[7] == nil || len(g.Refused()) != 1 {
+		t.Errorf("%d refused: %+v; told %v", refused, g.Refused(), me.failed)
+	}
 }

@@ -22,6 +22,10 @@ type link struct {
 
 // Send sends a message, or refuses to.
 func (l *link) Send(hop transport.Hop, raw []byte, tag uint64) {
+	if !hop.Remote.IsValid() { // it leads nowhere, which the link tells; another guard above may have sent it
+		l.Link.Send(hop, raw, tag)
+		return
+	}
 	use := Signaling
 	if hop.Conn != 0 {
 		use = Connection

@@ -12,11 +12,15 @@ type FinderOptions struct {
 	Load     Options // Concurrent, Values, Health, Keep; Done is told at the end of all
 	Search   SearchOptions
 	Hold     time.Duration  // how long a trial begins plays; 0: 10 s
-	Settle   time.Duration  // pause between trials, after the last play has ended; 0: 1 s
+	Settle   time.Duration  // pause between trials, after the last play has ended, five times that when not clean; 0: 1 s
 	MaxTime  time.Duration  // after which no further trial begins; 0: any time
 	MinPlays int            // of a trial, whatever the rate; 0: 20
 	Trial    func(t *Trial) // told after each; nil: nobody
 }
+
+// recovery is how many times longer the pause is after a trial that was not clean: the next one begins with a server that is
+// rid of what the last one left.
+const recovery = 4
 
 // Trial is a load at one rate.
 type Trial struct {
@@ -137,12 +141,22 @@ func (f *Finder) Wake(now int64) (next int64) {
 			return math.MaxInt64
 		}
 	}
-	next = f.cur.Wake(now)
-	if !f.cur.Done() {
+	if next = f.cur.Wake(now); !f.cur.Done() {
+		if r := &f.cur.report; len(f.trials) > 0 && r.more(float64(f.cur.opt.Repeat)) {
+			f.cur.halt("too many messages had to be sent again") // it is decided: more plays would only make it worse
+		}
 		return next
 	}
+	return f.between(now)
+}
+
+// between goes on after a trial, and gives when to come back.
+func (f *Finder) between(now int64) (next int64) {
 	f.trial()
 	f.cur, f.pause = nil, now+int64(f.opt.Settle)
+	if n := len(f.trials); n > 0 && !f.trials[n-1].OK {
+		f.pause += recovery * int64(f.opt.Settle)
+	}
 	switch {
 	case f.halted:
 		f.end("stopped on request")
@@ -150,11 +164,10 @@ func (f *Finder) Wake(now int64) (next int64) {
 		f.end(f.search.Why())
 	case f.opt.MaxTime > 0 && f.pause-f.began >= int64(f.opt.MaxTime):
 		f.end(fmt.Sprintf("the time of %v is over", f.opt.MaxTime))
+	default:
+		return f.pause
 	}
-	if f.over {
-		return math.MaxInt64
-	}
-	return f.pause
+	return math.MaxInt64
 }
 
 // trial judges the one that has ended.
@@ -221,6 +234,9 @@ func (f *Finder) Found() Found {
 		if t := &f.trials[i]; !t.OK && t.Rate > out.Best && (above == nil || t.Rate <= above.Rate) {
 			above = t
 		}
+	}
+	if !f.over {
+		out.Why = "interrupted"
 	}
 	switch {
 	case above != nil:

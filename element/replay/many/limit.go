@@ -9,6 +9,7 @@ import (
 type Health struct {
 	KernelDrops uint64        // datagrams that found our receive buffers full (transport.Counters)
 	SendErrors  uint64        // messages that could not be sent
+	Unreached   uint64        // datagrams of which ICMP told that nobody took them
 	CPU         time.Duration // processor time that this process used; 0 unknown
 	Cores       int           // that it may use; no growth; 0 unknown
 	Lost        uint64        // packets that our own recording left out
@@ -17,6 +18,7 @@ type Health struct {
 func (h Health) since(before Health) Health {
 	h.KernelDrops -= min(before.KernelDrops, h.KernelDrops)
 	h.SendErrors -= min(before.SendErrors, h.SendErrors)
+	h.Unreached -= min(before.Unreached, h.Unreached)
 	h.CPU -= min(before.CPU, h.CPU)
 	h.Lost -= min(before.Lost, h.Lost)
 	return h
@@ -68,6 +70,9 @@ func (r *Report) Limit() (Limit, []string) {
 	case r.short():
 		return LimitUnclear, []string{fmt.Sprintf("%.1f of %.1f plays a second were begun, and nothing tells why", r.Rate(), r.Asked)}
 	}
+	if r.Clean < r.Started {
+		return LimitNone, []string{"the rate was reached, and no play went otherwise than recorded"}
+	}
 	return LimitNone, []string{"the rate was reached, and every play was clean"}
 }
 
@@ -75,9 +80,11 @@ func (r *Report) Limit() (Limit, []string) {
 func (r *Report) short() bool { return r.Started >= fewPlays && r.Rate() < rateReached*r.Asked }
 
 // again reports whether more was sent again than is natural.
-func (r *Report) again() bool {
-	plays := float64(r.Started)
-	return float64(r.Retransmissions) > againMore*r.Natural*plays+againPart*plays
+func (r *Report) again() bool { return r.more(float64(r.Started)) }
+
+// more reports whether that is known already of so many plays.
+func (r *Report) more(plays float64) bool {
+	return float64(r.Retransmissions) > againMore*r.Natural*float64(r.Started)+againPart*plays
 }
 
 // generator are the signs that this side was the limit.
@@ -115,6 +122,9 @@ func (r *Report) server() []string {
 	}
 	if r.again() {
 		all = append(all, fmt.Sprintf("%d messages had to be sent again: some were lost, or answered too late", r.Retransmissions))
+	}
+	if n := r.Health.Unreached; n > 0 {
+		all = append(all, fmt.Sprintf("%d datagrams came back: nobody listened there", n))
 	}
 	if r.Late > 0 {
 		all = append(all, fmt.Sprintf("%d plays waited since %d were going on: answers are too slow for this rate, or --concurrent is too low",

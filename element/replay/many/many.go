@@ -43,8 +43,12 @@ const tick = 1_000_000
 const look = 50_000_000
 
 // burst is how many plays begin in one turn of the loop. However long the Player takes to begin one, messages, timers and
-// whoever wants to stop it have their turn.
-const burst = 32
+// whoever wants to stop it have their turn. A turn reads 32 datagrams: more plays than their answers would fit in have a loop
+// that is behind fall back further with each turn, until its receive buffer is full.
+const burst = 8
+
+// ease is how long plays go on when all is to stop, ns.
+const ease = 1_000_000_000
 
 // Player begins plays.
 type Player interface {
@@ -134,6 +138,9 @@ type Load struct {
 	started  bool
 	stopped  bool
 	done     bool
+	leaving  bool  // Stop was called
+	left     bool  // and the plays that went on were ended
+	leaveAt  int64 // when they are
 	waits    bool  // due plays wait for a place
 	next     int64 // when Wake was asked for; math.MaxInt64: never
 	measured int64 // when next was asked for
@@ -162,9 +169,25 @@ func (l *Load) Start(now int64) {
 	}
 }
 
-// Stop begins no further plays, and ends those that go on politely.
+// Stop begins no further plays. Those that go on have a second to come to their own end, and are then ended politely: a call
+// that is about to be answered anyway is better not cancelled, since the two may cross.
 func (l *Load) Stop() {
 	l.halt("stopped on request")
+	l.leaving = true
+}
+
+// leave ends the plays that go on, once their time is over.
+func (l *Load) leave(now int64) {
+	if !l.leaving || l.left {
+		return
+	}
+	if l.leaveAt == 0 {
+		l.leaveAt = now + ease
+	}
+	if now < l.leaveAt {
+		return
+	}
+	l.left = true
 	for _, id := range slices.Sorted(maps.Keys(l.now)) {
 		if _, there := l.now[id]; there {
 			l.player.Stop(id)
@@ -201,6 +224,7 @@ func (l *Load) Wake(now int64) (next int64) {
 	if d := l.opt.MaxTime; d > 0 && l.more() && now-l.report.Began >= int64(d) {
 		l.halt(fmt.Sprintf("the time of %v is over", d))
 	}
+	l.leave(now)
 	l.pace(now)
 	l.next = l.again(now)
 	l.finish(now)

@@ -254,11 +254,31 @@ func TestStop(t *testing.T) {
 	if r.Stopped != r.Started || r.Started < 19 || r.Started > 21 || r.Why != "stopped on request" {
 		t.Errorf("%d of %d stopped, %q", r.Stopped, r.Started, r.Why)
 	}
-	if took := time.Duration(r.Finished - begin); took > 2100*time.Millisecond {
+	if took := time.Duration(r.Finished - begin); took > 3200*time.Millisecond {
 		t.Errorf("took %v", took)
 	}
 	if r.Whole.N() != 0 {
 		t.Error("plays that were stopped count as times")
+	}
+}
+
+// Plays that are nearly over when all is to stop come to their own end, and none begins any more.
+func TestStopEases(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t, whole: func(uint64, int) int64 { return 700 * milli }}
+	var started uint64
+	r := w.load(Options{Repeat: 1000, Rate: 10, Concurrent: 1000}, func(l *Load, now int64) {
+		if now >= begin+2*second && started == 0 {
+			started = l.Report().Started
+			l.Stop()
+			l.Stop()
+		}
+	})
+	if r.Started != started || r.Clean != started || r.Stopped != 0 {
+		t.Errorf("%d begun, %d before; %d clean, %d stopped", r.Started, started, r.Clean, r.Stopped)
+	}
+	if took := time.Duration(r.Finished - begin); took > 2800*time.Millisecond {
+		t.Errorf("took %v: it waits though all is over", took)
 	}
 }
 
@@ -389,6 +409,21 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// A server that is gone is the limit, and not this side since what it sent came back.
+func TestLimitUnreached(t *testing.T) {
+	t.Parallel()
+	unreached := uint64(5)
+	w := &world{t: t, ends: func(uint64, int) Ended { return Ended{Verdict: Diverged, Reason: "connection refused"} }}
+	r := w.load(Options{Repeat: 100, Rate: 100, Concurrent: 100, Health: func() Health {
+		unreached += 10
+		return Health{Unreached: unreached}
+	}}, nil)
+	limit, why := r.Limit()
+	if limit != LimitServer || len(why) != 2 || r.Health.Unreached != 10 {
+		t.Errorf("limited by %v: %v, %+v", limit, why, r.Health)
+	}
+}
+
 func TestFindMax(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -452,8 +487,15 @@ func TestFindMaxSentAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.run(f, nil)
-	if found := f.Found(); found.Best < 90 || found.Best > 115 || found.Limit != LimitServer {
+	found := f.Found()
+	if found.Best < 90 || found.Best > 115 || found.Limit != LimitServer {
 		t.Errorf("best %v, limit %v: %v", found.Best, found.Limit, found.Reasons)
+	}
+	for i := range found.Trials {
+		r := &found.Trials[i]
+		if full := uint64(r.Asked * 10); r.OK && r.Started != full || r.Asked > 200 && r.Started > full/2 {
+			t.Errorf("at %v a second %d plays were begun, clean %v: an overload goes on though it is known", r.Asked, r.Started, r.OK)
+		}
 	}
 }
 

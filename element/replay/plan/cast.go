@@ -193,6 +193,7 @@ func (k *maker) nameHosts() {
 	nth := 0
 	for i := range k.hosts {
 		h := &k.hosts[i]
+		h.Names = k.names(h, i)
 		h.alias = k.alias(h)
 		name := k.label(h, shared)
 		if h.Proxy && !h.legs && h.alias == "" {
@@ -201,7 +202,6 @@ func (k *maker) nameHosts() {
 			}
 		}
 		h.Name = unique(name, taken)
-		h.Names = k.names(h, i)
 	}
 }
 
@@ -244,13 +244,21 @@ func (k *maker) label(h *host, shared map[string]int) string {
 	return "host"
 }
 
+// alias is what the operator calls a host, by an address that it was seen at or that it calls itself by: over TCP it was seen
+// where the kernel had it connect from.
 func (k *maker) alias(h *host) string {
-	for _, at := range h.At {
+	at := slices.Clone(h.At)
+	for _, name := range h.Names {
+		if place, err := netip.ParseAddrPort(name); err == nil {
+			at = append(at, place)
+		}
+	}
+	for _, at := range at {
 		if a := k.o.Aliases[at.String()]; nameOf(a) != "" {
 			return a
 		}
 	}
-	for _, at := range h.At {
+	for _, at := range at {
 		if a := k.o.Aliases[at.Addr().String()]; nameOf(a) != "" {
 			return a
 		}

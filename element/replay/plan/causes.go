@@ -214,10 +214,8 @@ func (c *causer) remember(e *event) {
 	c.sent[hostCall{e.from, e.call}] = i
 	c.got[hostCall{e.to, e.call}] = i
 	c.gotAny[e.to] = i
-	switch e.msg.MethodID {
-	case sip.MethodInvite, sip.MethodAck, sip.MethodBye, sip.MethodCancel:
+	if inSession(e.msg.MethodID) {
 		c.talked[e.to] = i
-	default:
 	}
 	if !c.k.plan.Steps[i].Optional {
 		c.firm[hostCall{e.to, e.call}] = i
@@ -225,9 +223,18 @@ func (c *causer) remember(e *event) {
 	if group := c.k.group(e); group != "" {
 		c.gotGroup[hostGroup{e.to, group}] = i
 	}
-	if e.msg.Request {
-		return
+	if !e.msg.Request {
+		c.rememberAnswer(e, i)
 	}
+}
+
+// inSession reports whether a method begins, changes or ends a session.
+func inSession(m sip.MethodID) bool {
+	return m == sip.MethodInvite || m == sip.MethodAck || m == sip.MethodBye || m == sip.MethodCancel
+}
+
+// rememberAnswer takes a response into account that later requests name, or follow from.
+func (c *causer) rememberAnswer(e *event, i int) {
 	key := answered{host: e.to, call: e.call, number: e.msg.CSeq, toTag: e.toTag}
 	switch {
 	case e.msg.MethodID == sip.MethodRegister && e.msg.Status >= 200:

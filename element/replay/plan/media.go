@@ -153,6 +153,9 @@ func (d *sounder) stream(in *media.Stream) (Stream, []int) {
 	}
 	for _, i := range own {
 		if e := &d.k.events[i]; e.fate == fateStep && e.from == from {
+			if e.at > in.First {
+				break // early media: it came before its sender's SDP
+			}
 			after = append(after, i)
 			break
 		}

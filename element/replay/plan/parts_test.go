@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sipscope/element/replay/plan"
+	"sipscope/element/transport"
 )
 
 // Who is live is chosen by the rule, and said.
@@ -92,5 +93,27 @@ func TestCutLeavesNoTrace(t *testing.T) {
 		if cut == 0 || p.Counts.Cut == 0 {
 			t.Errorf("%s: %d steps, %+v", name, cut, p.Counts)
 		}
+	}
+}
+
+// What the recording had over the other one of UDP and TCP stays there, and all the rest goes as the server is reached.
+func TestCarrier(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ live, step, target, want transport.Proto }{
+		{transport.UDP, transport.UDP, transport.UDP, transport.UDP},
+		{transport.UDP, transport.TCP, transport.UDP, transport.TCP},
+		{transport.TCP, transport.UDP, transport.TCP, transport.UDP},
+		{transport.UDP, transport.UDP, transport.TCP, transport.TCP},
+		{transport.UDP, transport.TCP, transport.TLS, transport.TLS},
+		{transport.UDP, transport.TLS, transport.UDP, transport.UDP},
+		{transport.WS, transport.UDP, transport.UDP, transport.UDP},
+	} {
+		p := &plan.Plan{Hosts: []plan.Host{{Name: "alice", Part: plan.Played}, {Name: "sut", Part: plan.Live, Proto: test.live}}}
+		if got := p.Carrier(&plan.Step{Proto: test.step}, test.target); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+	if got := (&plan.Plan{}).Carrier(&plan.Step{Proto: transport.TCP}, transport.UDP); got != transport.UDP {
+		t.Errorf("without a live host: %v", got)
 	}
 }

@@ -193,6 +193,17 @@ func (p *Plan) Host(name string) (*Host, bool) {
 	return nil, false
 }
 
+// Carrier is the transport of a step to or from the live host, when its server is reached by target: that, but where the
+// recording used both UDP and TCP towards it, a step over the other one than most stays with it, as Contacts and routes that
+// name it demand.
+func (p *Plan) Carrier(s *Step, target transport.Proto) transport.Proto {
+	plain := func(proto transport.Proto) bool { return proto == transport.UDP || proto == transport.TCP }
+	if live, ok := p.LiveHost(); ok && s.Proto != live.Proto && plain(s.Proto) && plain(live.Proto) && plain(target) {
+		return s.Proto
+	}
+	return target
+}
+
 // LiveHost is the host that the live server stands for; false when all are played.
 func (p *Plan) LiveHost() (*Host, bool) {
 	for i := range p.Hosts {
