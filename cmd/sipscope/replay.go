@@ -53,6 +53,7 @@ type replayCommand struct {
 	dry      bool
 	yes      bool
 	savePlan string
+	force    bool
 	show     string // --format
 	report   string
 	tui      bool
@@ -152,6 +153,7 @@ func (c *replayCommand) tellFlags(f *pflag.FlagSet) {
 	f.BoolVar(&c.dry, "dry-run", false, "print the plan and who would be sent to, and send nothing")
 	f.BoolVarP(&c.yes, "yes", "y", false, "do not ask before sending")
 	f.StringVar(&c.savePlan, "save-plan", "", "write the plan to FILE.yaml, to be edited and played")
+	f.BoolVar(&c.force, "force", false, "--save-plan overwrites an existing plan")
 	f.StringVar(&c.show, "format", "text", "of the result: text, json, junit or html")
 	f.StringVar(&c.report, "report", "", "write the result to a file, too: .html, .json, .xml (JUnit) or .txt")
 	f.BoolVar(&c.tui, "tui", false, "look at the result in the terminal UI")

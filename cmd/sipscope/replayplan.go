@@ -118,10 +118,13 @@ func (c *replayCommand) save(ctx context.Context, p *plan.Plan) error {
 	if c.savePlan == "" {
 		return nil
 	}
+	if _, err := os.Lstat(c.savePlan); err == nil && !c.force { // somebody may have edited it
+		return usagef("--force overwrites it", "--save-plan: %s exists", c.savePlan)
+	}
 	if err := saveMedia(ctx, p, c.savePlan); err != nil {
 		return err
 	}
-	err := save.File(ctx, c.savePlan, true, nil, func(w io.Writer) error { return p.WriteYAML(w) })
+	err := save.File(ctx, c.savePlan, c.force, nil, func(w io.Writer) error { return p.WriteYAML(w) })
 	if err != nil {
 		return usageError{err: fmt.Errorf("--save-plan: %w", err)}
 	}

@@ -11,6 +11,11 @@ import (
 // Config.Accept decides before a byte is sent, whatever the transport.
 func TestAccept(t *testing.T) {
 	t.Parallel()
+	if l, err := net.Listen("tcp", "127.77.5.8:0"); err != nil {
+		t.Skip("no such loopback address: ", err) // Linux has all of 127/8
+	} else {
+		_ = l.Close()
+	}
 	cert, _, err := SelfSigned("localhost")
 	if err != nil {
 		t.Fatal(err)

@@ -315,7 +315,7 @@ func TestWords(t *testing.T) {
 	}
 	text := sources.String()
 	for key := range b.words {
-		if key != "left_out" && !strings.HasPrefix(key, "v.") && !strings.Contains(text, `'`+key+`'`) && !strings.Contains(text, `"`+key+`"`) {
+		if key != "left_out" && key != "lines_left_out" && !strings.HasPrefix(key, "v.") && !strings.Contains(text, `'`+key+`'`) && !strings.Contains(text, `"`+key+`"`) {
 			t.Errorf("nobody asks for %q", key)
 		}
 	}

@@ -149,6 +149,9 @@ func TestLongCall(t *testing.T) {
 	if err := e.write(io.Discard, &rep.Pairs[0]); err != nil {
 		t.Fatal(err)
 	}
+	if e.cut != (e.left <= 0) {
+		t.Error("what is left out is not told")
+	}
 	if used := pageAll - e.left; used < 100_000 || used > pageAll+pageLines {
 		t.Errorf("%d lines", used)
 	}

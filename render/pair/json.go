@@ -116,6 +116,7 @@ type encoder struct {
 	all   bool // lines that are the same, too
 	limit int  // lines of a pair of messages; 0 for no bound
 	left  int  // lines of the pair of flows that are still to come, with limit
+	cut   bool // some did not
 }
 
 // fullRows is up to how many rows a page has the lines of messages that do not differ.
@@ -290,7 +291,10 @@ func (e *encoder) row(s *scene, i int) jsonRow {
 		})
 	}
 	all := e.all && len(s.rows) <= fullRows
-	if (all || len(r.Differences) > 0) && (e.limit == 0 || e.left > 0) {
+	switch wanted := all || len(r.Differences) > 0; {
+	case wanted && e.limit > 0 && e.left <= 0:
+		e.cut = true
+	case wanted:
 		c := s.compare(i)
 		for j := range c.Lines {
 			if e.limit > 0 && len(out.Lines) == e.limit {

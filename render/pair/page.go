@@ -108,13 +108,16 @@ func (r *Report) WriteHTML(to io.Writer, maxSize int64) error {
 	if maxSize <= 0 {
 		maxSize = DefaultMaxSize
 	}
-	chunks, left, err := r.chunks(maxSize - int64(len(b.script)+len(b.style)) - int64(len(r.Pairs))*rowBytes)
+	chunks, left, cut, err := r.chunks(maxSize - int64(len(b.script)+len(b.style)) - int64(len(r.Pairs))*rowBytes)
 	if err != nil {
 		return err
 	}
 	p := r.page(b, chunks)
 	if left > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf(b.word("left_out"), left, float64(maxSize)/1e6))
+	}
+	if cut {
+		p.Notes = append(p.Notes, fmt.Sprintf(b.word("lines_left_out"), pageAll))
 	}
 	w := bufio.NewWriterSize(to, flushSize)
 	if err = b.top.ExecuteTemplate(w, "page", p); err != nil {
@@ -152,7 +155,7 @@ func data(w *bufio.Writer, id, kind string, b []byte) {
 }
 
 // chunks packs the pairs: those that differ first, then the others, until the room is used. nil for what is left out.
-func (r *Report) chunks(room int64) (packed [][]byte, left int, err error) {
+func (r *Report) chunks(room int64) (packed [][]byte, left int, cut bool, err error) {
 	packed = make([][]byte, len(r.Pairs))
 	e := encoder{clean: text.Clean, all: true, limit: pageLines}
 	for _, same := range [2]bool{false, true} {
@@ -167,7 +170,7 @@ func (r *Report) chunks(room int64) (packed [][]byte, left int, err error) {
 			}
 			c, err := pack(func(w io.Writer) error { return e.write(w, p) })
 			if err != nil {
-				return nil, 0, err
+				return nil, 0, false, err
 			}
 			if room -= int64(len(c)); room < 0 {
 				left++
@@ -176,7 +179,7 @@ func (r *Report) chunks(room int64) (packed [][]byte, left int, err error) {
 			packed[i] = c
 		}
 	}
-	return packed, left, nil
+	return packed, left, e.cut, nil
 }
 
 // pack is raw deflate (RFC 1951) in base 64, as a browser unpacks it.
