@@ -52,22 +52,25 @@ func (l *atLoad) load() jsonMany {
 	return *told.Load
 }
 
-// served has SIPp end as soon as its calls are over, and checks how many these were and that none is left.
+// served has SIPp end as soon as its calls are over, and checks how many these were and that none is left. On a machine so
+// busy that SIPp sends a 200 again, the second ACK may come after the BYE, which SIPp calls a failure: as many are let pass.
 func (l *atLoad) served(calls uint64) {
 	l.t.Helper()
 	l.server.signal(syscall.SIGUSR1) // it takes no further call
 	l.server.ends()
-	for name, want := range map[string]uint64{"SuccessfulCall(C)": calls, "FailedCall(C)": 0, "CurrentCall": 0} {
-		if got := l.server.figure(name); uint64(got) != want {
-			l.t.Errorf("SIPp has %d %s, want %d", got, name, want)
-		}
+	failed, again := l.server.figure("FailedCall(C)"), l.server.figure("Retransmissions(C)")
+	if total := l.server.figure("SuccessfulCall(C)") + failed; uint64(total) != calls || failed > again {
+		l.t.Errorf("SIPp had %d calls, want %d; %d failed, and it sent %d again", total, calls, failed, again)
+	}
+	if n := l.server.figure("CurrentCall"); n != 0 {
+		l.t.Errorf("%d calls are left", n)
 	}
 }
 
 // Half a thousand calls a second, none of which fails by either side's count.
 func TestReplayLoad(t *testing.T) {
 	t.Parallel()
-	l := loadReplay(t, recordBasic(t), "--repeat", "1000", "--rate", "500", "--concurrent", "1000")
+	l := loadReplay(t, recordBasic(t), "--repeat", "1000", "--rate", "500", "--concurrent", "1000", "--t1", "2s")
 	l.end(0)
 	r := l.load()
 	if r.Started != 1000 || r.Clean != 1000 || r.Diverged+r.Failed+r.Stopped != 0 || r.Waited != 0 || len(r.Divergences) != 0 {

@@ -441,11 +441,11 @@ func aboutEqual(n *compare.Line) bool {
 }
 
 // numbers reads the spans that differ; -1 for one that is no number.
-func numbers(spans []compare.Span) []int {
-	var list []int
+func numbers(spans []compare.Span) []int64 {
+	var list []int64
 	for i := range spans {
 		if spans[i].Differs {
-			n, err := strconv.Atoi(strings.Trim(spans[i].Text, " "))
+			n, err := strconv.ParseInt(strings.Trim(spans[i].Text, " "), 10, 64)
 			if err != nil || n > 1<<40 {
 				n = -1
 			}
