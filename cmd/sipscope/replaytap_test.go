@@ -62,9 +62,9 @@ func TestOnceTap(t *testing.T) {
 			x.own(b)
 			for i, s := range tt.sights {
 				if s.media {
-					x.Datagram(int64(1e18+i), s.src, s.dst, s.text)
+					x.Datagram(1e18+int64(i), s.src, s.dst, s.text)
 				} else {
-					x.Message(int64(1e18+i), s.proto, s.conn, s.src, s.dst, s.text)
+					x.Message(1e18+int64(i), s.proto, s.conn, s.src, s.dst, s.text)
 				}
 			}
 			_ = source.Close() // it has nothing to lose
