@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"math"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -78,7 +79,7 @@ func TestPlaysLeaveNothing(t *testing.T) { //nolint:paralleltest // what other t
 				withPeer(w, p, func(x *peer, r *transport.Received) { x.got = x.got[:0]; test.peer(x, r) })
 			}
 			w.wire.off = true
-			w.net.MaxEvents = 1 << 40
+			w.net.MaxEvents = math.MaxInt32
 			round := func(plays int) {
 				begin := w.net.Now()
 				before := ended
