@@ -1,8 +1,8 @@
 package replay_test
 
 import (
-	"math"
 	"fmt"
+	"math"
 	"runtime"
 	"strconv"
 	"testing"
