@@ -290,6 +290,7 @@ func (tt *divergence) begin(t *testing.T, network, recording string) func(t *tes
 // scenario says, by BYE or CANCEL.
 func TestReplayDiverges(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	recording := recordCall(t, "udp", liveCall)
 	for _, tt := range [...]divergence{
 		{name: "nothing", says: "SAME"},

@@ -39,6 +39,7 @@ func startCaller(t *testing.T, from, to, scenario string) *sippPeer {
 // SIPp calls, and does otherwise than recorded.
 func TestReplayDivergesUAS(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	bob, alice := divergeNet.address(t)+":5060", divergeNet.address(t)+":5060"
 	u := ours(t, "user agent at", "ua", "answer", "--listen", "udp:"+bob, "--media", "silence", "--ring", "30ms", "--delay", "100ms", "--pcap", "call.pcapng")
 	startCaller(t, alice, bob, liveSIPp(t, liveCaller)).placed(1)

@@ -190,6 +190,7 @@ func throughFlows() []throughFlow {
 // Recordings of calls through Kamailio are replayed as all who talked to it, through another Kamailio.
 func TestReplayThrough(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	all := inspect(t)
 	recorded, live := newKamailio(t), newKamailio(t)
 	for _, f := range throughFlows() {
@@ -261,6 +262,7 @@ func recordScenario(t *testing.T, name string, net int) (recording string, place
 // recording says.
 func TestReplayScenarios(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	all := inspect(t)
 	for i, tt := range []struct{ name, caller, callee, replay string }{
 		{"invite-reliable", "127.0.1.10", "127.0.2.10", ""},
@@ -297,6 +299,7 @@ func TestReplayScenarios(t *testing.T) {
 // Our scenarios are replayed through Kamailio, which is another proxy and registrar than the recorded one, for other users.
 func TestReplayScenariosThrough(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	all := inspect(t)
 	k := newKamailio(t)
 	for i, tt := range []struct{ name, live, replay string }{

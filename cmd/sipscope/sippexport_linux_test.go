@@ -102,6 +102,7 @@ func (x *exported) together(t *testing.T, n, rate int) {
 // Each flow is recorded in virtual time, written as scenarios, and played again by two SIPps.
 func TestExportedScenarios(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	// What an element between the two did is part of these: a hop has both sides.
 	between := map[string]bool{"invite-timer-c": true, "forked-200s": true, "subscribe-fork": true}
 	for _, f := range allFlows(t) {
@@ -143,6 +144,7 @@ func callsOf(t *testing.T, capture string) int {
 // Other captures: TCP, IPv6's addresses in SDP, REFER, hold, PUBLISH, hostile names, with the pauses that they have.
 func TestExportedCaptures(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	for _, name := range []string{
 		"sip-tcp", "refer-transfer", "reinvite-hold", "prack-update", "invite-407-auth", "hostile-names", "info-dtmf",
 		"redirect-followed", "nat-rport", "notify-before-200", "ipv6", "strict-route", "rfc2543", "snaplen-400",
@@ -214,6 +216,7 @@ func TestExportedRegisters(t *testing.T) {
 // the route set is that of this proxy, the credentials answer its challenge.
 func TestExportedThroughProxy(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	for _, tt := range []struct {
 		capture  string
 		password bool
@@ -257,6 +260,7 @@ func TestExportedThroughProxy(t *testing.T) {
 // What SIPp plays is what was recorded: as many packets, to where the other side's SDP says.
 func TestExportedMedia(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	x := exportSIPP(t, filepath.Join(scenarioPcaps, "scenario-trapezoid.pcapng"))
 	for _, side := range []string{"uac", "uas"} {
 		if text := x.side(t, side); !strings.Contains(text, fmt.Sprintf(`play_pcap_audio="call-%s.pcap"`, side)) {
