@@ -334,24 +334,39 @@ func (s *site) play(ctx context.Context, h transport.Handler, done <-chan struct
 	if s.ladder != nil {
 		g.Go(func() error { return s.ladder.follow(loop) })
 	}
-	s.wait(ctx, loop, signals, done)
+	told := s.wait(ctx, loop, signals, done)
 	idle := make(chan struct{})
 	s.end.Post(func() { stop(func() { close(idle) }) })
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
-	select {
-	case <-idle:
-	case <-signals:
-	case <-grace.C:
-	case <-loop.Done():
-	}
+	linger(loop, idle, signals, told)
 	end()
 	err := g.Wait()
 	return errors.Join(err, s.close())
 }
 
-// wait waits for the first reason to stop.
-func (s *site) wait(ctx, loop context.Context, signals <-chan os.Signal, done <-chan struct{}) {
+// linger waits until all has ended, or somebody does not want to wait any longer: a further signal. told says that the
+// context ended first. The signal that ended it comes to signals as well, and is no further one.
+func linger(loop context.Context, idle <-chan struct{}, signals <-chan os.Signal, told bool) {
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	for {
+		select {
+		case <-idle:
+			return
+		case <-signals:
+			if !told {
+				return
+			}
+			told = false
+		case <-grace.C:
+			return
+		case <-loop.Done():
+			return
+		}
+	}
+}
+
+// wait waits for the first reason to stop. told: the context ended, as it does by a signal.
+func (s *site) wait(ctx, loop context.Context, signals <-chan os.Signal, done <-chan struct{}) (told bool) {
 	var over <-chan time.Time
 	if d := s.e.live.duration; d > 0 {
 		t := time.NewTimer(d)
@@ -360,11 +375,13 @@ func (s *site) wait(ctx, loop context.Context, signals <-chan os.Signal, done <-
 	}
 	select {
 	case <-ctx.Done():
+		return true
 	case <-loop.Done():
 	case <-signals:
 	case <-over:
 	case <-done:
 	}
+	return false
 }
 
 // close ends the pipeline and draws what is left.
