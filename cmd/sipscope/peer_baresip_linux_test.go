@@ -233,6 +233,7 @@ func agree(t *testing.T, least int, we told, they talked) {
 // baresip is called by our user agent through our proxy: held, resumed, hung up by us.
 func TestBaresipIsCalled(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	for _, proto := range fewer("tls", "udp", "tcp") {
 		t.Run(proto, func(t *testing.T) {
 			t.Parallel()
@@ -267,6 +268,7 @@ func TestBaresipIsCalled(t *testing.T) {
 // baresip calls our user agent, which registers and echoes: baresip holds and hangs up, then we do.
 func TestBaresipCalls(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	for _, proto := range fewer("tls", "udp", "tcp") {
 		t.Run(proto, func(t *testing.T) {
 			t.Parallel()
@@ -311,6 +313,7 @@ func TestBaresipCalls(t *testing.T) {
 // baresip calls baresip: all between them is ours.
 func TestBaresipCallsBaresip(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	for _, protos := range fewer([2]string{"udp", "tls"}, [2]string{"udp", "udp"}, [2]string{"tcp", "udp"}) {
 		t.Run(protos[0]+" to "+protos[1], func(t *testing.T) {
 			t.Parallel()
@@ -356,6 +359,7 @@ func TestBaresipCallsBaresip(t *testing.T) {
 // Calls that are given up: by us while baresip rings, by baresip while we ring.
 func TestBaresipCancels(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	o := newOffice(t, "--record-route")
 	bob := o.newBaresip(t, "udp", "bob")
 	carol := o.agent(t, "udp", "carol", "answer", "--registrar", "sip:b.test", "--delay", "-1s")
@@ -387,6 +391,7 @@ func TestBaresipCancels(t *testing.T) {
 // baresip follows the 302 of our redirect server.
 func TestBaresipIsRedirected(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	dir := t.TempDir()
 	writePEM(t, dir, "localhost")
 	at, to := own.address(t)+":5060", own.address(t)+":5060"

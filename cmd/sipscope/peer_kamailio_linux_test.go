@@ -377,7 +377,8 @@ func TestKamailioRefusals(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 			all := alice.messages("CANCEL")
-			if got := flowOf(all); got != "CANCEL 200" || all[0].header("Via") != alice.messages("INVITE")[2].header("Via") {
+			// Kamailio's workers may send the 487, with which the program ends, before the 200 to the CANCEL.
+			if got := flowOf(all); got != "CANCEL 200" && got != "CANCEL" || all[0].header("Via") != alice.messages("INVITE")[2].header("Via") {
 				t.Errorf("%s %+v", got, all)
 			}
 
@@ -503,6 +504,7 @@ func (k *kamailio) serial(t *testing.T) {
 // Packets are lost on our side of Kamailio, in both directions and of both agents: every call comes about and ends.
 func TestKamailioLoss(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	k := newKamailio(t)
 	fault := []string{"--t1", "100ms", "--fault", "drop=10%", "--seed", "7"}
 	bob := k.answering(t, "udp", "bob", append(fault, "--media", "none", "--ring", "-1s")...)

@@ -388,6 +388,7 @@ func TestSIPpUAS(t *testing.T) {
 // A tenth of what SIPp and we send is lost: retransmissions bring every call to its end.
 func TestSIPpLoss(t *testing.T) {
 	t.Parallel()
+	notUnderRace(t)
 	const calls = 40
 	t.Run("uac", func(t *testing.T) {
 		t.Parallel()
