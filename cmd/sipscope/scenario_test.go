@@ -264,6 +264,9 @@ func TestScenarioOccupied(t *testing.T) {
 	var lc net.ListenConfig
 	other, err := lc.ListenPacket(t.Context(), "udp", "127.88.7.3:5060")
 	if err != nil {
+		if os.Getenv("SIPSCOPE_CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skipf("this system has no loopback address 127.88.7.3: %v", err)
 	}
 	defer other.Close()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -328,6 +329,9 @@ func TestPeerVanishes(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp4", "127.50.8.1:0") // it never accepts: the connection is there, and nobody reads
 	if err != nil {
+		if os.Getenv("SIPSCOPE_CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip(err)
 	}
 	defer l.Close()

@@ -131,6 +131,9 @@ func atVia(t *testing.T, raw []byte, to netip.AddrPort) *net.UDPConn {
 	}
 	c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 50, 5, 1), Port: port}, net.UDPAddrFromAddrPort(to))
 	if err != nil {
+		if os.Getenv("SIPSCOPE_CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip("no socket at a usual port: ", err)
 	}
 	return c
@@ -246,6 +249,9 @@ func TestTorture6(t *testing.T) {
 	t.Parallel()
 	messages := corpus(t, "rfc5118")
 	if c, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
+		if os.Getenv("SIPSCOPE_CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip("no IPv6 on loopback: ", err)
 	} else {
 		_ = c.Close()

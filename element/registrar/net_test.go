@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -123,6 +124,9 @@ func TestSockets(t *testing.T) {
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
 	end, err := transport.Open(transport.Config{Listen: []transport.Listen{{Proto: transport.UDP, AddrPort: loopback}}})
 	if err != nil {
+		if os.Getenv("SIPSCOPE_CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip("no socket on loopback: ", err)
 	}
 	s := NewStore(StoreConfig{})

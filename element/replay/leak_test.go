@@ -58,7 +58,7 @@ func TestPlaysLeaveNothing(t *testing.T) { //nolint:paralleltest // what other t
 			there := parsed(t, name, elsewhere(text))
 			p, ok := planFor(t, r, there, test.sut)
 			if !ok {
-				t.Skipf("%s has no %s", name, test.sut)
+				t.Fatalf("%s has no %s", name, test.sut)
 			}
 			flow := there
 			if test.peer != nil || test.users {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 )
@@ -12,6 +13,9 @@ import (
 func TestAccept(t *testing.T) {
 	t.Parallel()
 	if l, err := net.Listen("tcp", "127.77.5.8:0"); err != nil {
+		if os.Getenv("SIPSCOPE_CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip("no such loopback address: ", err) // Linux has all of 127/8
 	} else {
 		_ = l.Close()
