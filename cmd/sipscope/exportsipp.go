@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"sipscope/correlate"
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/render/save"
 	sippxml "sipscope/render/sipp"
 )
@@ -57,7 +57,7 @@ func (c *exportCommand) runSIPP(ctx context.Context, a *archive) error {
 }
 
 // cutMedia reads the captures once more for the RTP of the call.
-func (c *exportCommand) cutMedia(ctx context.Context, a *archive, calls []correlate.Call, texts media.Text) ([]media.Stream, error) {
+func (c *exportCommand) cutMedia(ctx context.Context, a *archive, calls []correlate.Call, texts cut.Text) ([]cut.Stream, error) {
 	if a.door.frames.Frames == nil {
 		return nil, nil
 	}
@@ -66,7 +66,7 @@ func (c *exportCommand) cutMedia(ctx context.Context, a *archive, calls []correl
 		return nil, err
 	}
 	defer frames.Close()
-	cut, err := media.Cut(ctx, frames, calls, texts, media.Options{})
+	cut, err := cut.Cut(ctx, frames, calls, texts, cut.Options{})
 	if cut == nil {
 		return nil, err
 	}

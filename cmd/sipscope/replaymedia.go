@@ -12,7 +12,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/element/replay/plan"
 	"sipscope/render/save"
 )
@@ -20,13 +20,13 @@ import (
 // recordedMedia cuts the RTP that the calls' SDP names out of the capture.
 func (c *replayCommand) recordedMedia(
 	ctx context.Context, a *archive, calls []correlate.Call, text func(call, message int) []byte,
-) ([]media.Stream, error) {
+) ([]cut.Stream, error) {
 	frames, err := a.door.frames.Frames()
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
 	defer frames.Close()
-	cut, err := media.Cut(ctx, frames, calls, text, media.Options{})
+	cut, err := cut.Cut(ctx, frames, calls, text, cut.Options{})
 	if err != nil && !errors.Is(err, capture.ErrDamaged) { // damage was told
 		return nil, fmt.Errorf("media: %w", err)
 	}

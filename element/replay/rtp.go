@@ -5,7 +5,7 @@ import (
 	"iter"
 	"net/netip"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/sdp"
 	"sipscope/decode/sip"
 	"sipscope/element/media"

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"sipscope/capture"
-	recorded_media "sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/element/media"
 	"sipscope/element/replay"
 	"sipscope/element/replay/plan"
@@ -30,7 +30,7 @@ func TestSound(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = files.Close() })
-	cut, err := recorded_media.Cut(context.Background(), files, r.calls, r.text, recorded_media.Options{})
+	cut, err := cut.Cut(context.Background(), files, r.calls, r.text, cut.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

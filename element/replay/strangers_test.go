@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"sipscope/capture"
-	recorded_media "sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/decode/sip"
 	"sipscope/element/auth"
 	"sipscope/element/compose"
@@ -329,7 +329,7 @@ func TestNobodyElseHears(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = files.Close() })
-	cut, err := recorded_media.Cut(context.Background(), files, r.calls, r.text, recorded_media.Options{})
+	cut, err := cut.Cut(context.Background(), files, r.calls, r.text, cut.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/decode"
 )
 
@@ -53,7 +53,7 @@ func (a *archive) text(call int) func(message int) []byte {
 }
 
 // media cuts the RTP of a call.
-func (a *archive) media(tb testing.TB, call int) []media.Stream {
+func (a *archive) media(tb testing.TB, call int) []cut.Stream {
 	tb.Helper()
 	again, err := a.files.Reopen()
 	if err != nil {
@@ -61,7 +61,7 @@ func (a *archive) media(tb testing.TB, call int) []media.Stream {
 	}
 	defer again.Close()
 	text := a.text(call)
-	cut, err := media.Cut(tb.Context(), again, a.calls[call:call+1], func(_, m int) []byte { return text(m) }, media.Options{})
+	cut, err := cut.Cut(tb.Context(), again, a.calls[call:call+1], func(_, m int) []byte { return text(m) }, cut.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/decode/frame"
 )
 
@@ -18,7 +18,7 @@ const mediaPort = 6000
 // track is the media of one kind that a participant sent.
 type track struct {
 	kind    string // "audio", "video", "image"
-	streams []media.Stream
+	streams []cut.Stream
 	first   int64
 	name    string
 }
@@ -62,7 +62,7 @@ func (b *builder) tracks() []*track {
 
 // ours reports whether the participant of the view sent a stream: its SDP named where it came from, or the other side's
 // where it went to.
-func (b *builder) ours(s *media.Stream) bool {
+func (b *builder) ours(s *cut.Stream) bool {
 	find := func(message int) *event {
 		if message < 0 || message >= len(b.call.Messages) {
 			return nil
@@ -138,7 +138,7 @@ func (b *builder) files() ([]File, error) {
 			}
 		}
 		var w bytes.Buffer
-		if err := media.WritePcap(&w, t.first, t.streams...); err != nil {
+		if err := cut.WritePcap(&w, t.first, t.streams...); err != nil {
 			return nil, fmt.Errorf("call %d, %s: %w", b.call.Num, t.name, err)
 		}
 		all = append(all, File{t.name, w.Bytes()})

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"sipscope/correlate"
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 )
 
 // MaxXML is how many bytes of XML SIPp reads (XP_MAX_FILE_LEN of 3.6 and 3.7, with the zero at the end).
@@ -37,8 +37,8 @@ type Options struct {
 	Hop int
 	// Fast leaves out the pauses. Else those of 10 ms and more are as recorded.
 	Fast bool
-	// Media is the RTP that the SDP of this call names, as media.Cut gives it for the call alone; nil for none.
-	Media []media.Stream
+	// Media is the RTP that the SDP of this call names, as cut.Cut gives it for the call alone; nil for none.
+	Media []cut.Stream
 }
 
 // Pair is a call as two scenarios.

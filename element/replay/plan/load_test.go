@@ -11,7 +11,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/decode"
 	"sipscope/element/replay/plan"
 	"sipscope/element/scenario"
@@ -23,7 +23,7 @@ type recording struct {
 	name  string
 	calls []correlate.Call
 	texts map[[2]int][]byte
-	media []media.Stream
+	media []cut.Stream
 }
 
 func (r *recording) text(call, message int) []byte { return r.texts[[2]int{call, message}] }
@@ -77,7 +77,7 @@ func load(tb testing.TB, path string) *recording {
 		tb.Fatal(err)
 	}
 	defer func() { _ = again.Close() }()
-	cut, err := media.Cut(context.Background(), again, r.calls, r.text, media.Options{})
+	cut, err := cut.Cut(context.Background(), again, r.calls, r.text, cut.Options{})
 	if err != nil {
 		tb.Logf("%s: %v", path, err)
 	}

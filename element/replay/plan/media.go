@@ -9,7 +9,7 @@ import (
 	"sort"
 	"strconv"
 
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/decode/frame"
 )
 
@@ -127,7 +127,7 @@ func (d *sounder) author(carriers []int, at frame.Endpoint) int {
 }
 
 // stream describes one recorded stream, and gives the events that a step of it waits for.
-func (d *sounder) stream(in *media.Stream) (Stream, []int) {
+func (d *sounder) stream(in *cut.Stream) (Stream, []int) {
 	s := Stream{
 		Src: in.From.AddrPort(), Dst: in.To.AddrPort(), SSRC: in.SSRC, Type: in.Type, Medium: in.Medium, Payloads: in.Payloads,
 		Secure: in.Secure, Packets: d.packets(in),
@@ -164,7 +164,7 @@ func (d *sounder) stream(in *media.Stream) (Stream, []int) {
 }
 
 // packets gives the packets with offsets from the plan's beginning.
-func (d *sounder) packets(in *media.Stream) []media.Packet {
+func (d *sounder) packets(in *cut.Stream) []cut.Packet {
 	if len(in.Packets) == 0 || in.Packets[0].Time-in.Packets[0].Offset == d.k.plan.Began {
 		return in.Packets
 	}
@@ -176,7 +176,7 @@ func (d *sounder) packets(in *media.Stream) []media.Packet {
 }
 
 // step makes the step of a stream, and finds its place: by time, but not before what it waits for.
-func (d *sounder) step(in *media.Stream, s *Stream, index int, after []int) inserted {
+func (d *sounder) step(in *cut.Stream, s *Stream, index int, after []int) inserted {
 	steps := d.k.plan.Steps
 	first, last := s.Packets[0].Offset, s.Packets[len(s.Packets)-1].Offset
 	pos := sort.Search(len(steps), func(i int) bool { return steps[i].At > first })
@@ -244,23 +244,23 @@ func (k *maker) soundCauses(c *causer, in *inserted) {
 
 // WriteMedia writes the packets of Media as a pcapng file, which is to lie beside the YAML file under the name MediaFile.
 func (p *Plan) WriteMedia(w io.Writer) error {
-	streams := make([]media.Stream, 0, len(p.Media))
+	streams := make([]cut.Stream, 0, len(p.Media))
 	for i := range p.Media {
 		m := &p.Media[i]
 		if len(m.Packets) == 0 {
 			continue
 		}
-		streams = append(streams, media.Stream{
+		streams = append(streams, cut.Stream{
 			From: frame.FromAddrPort(m.Src), To: frame.FromAddrPort(m.Dst), SSRC: m.SSRC, Payloads: m.Payloads, Packets: m.Packets,
 		})
 	}
-	return media.WritePcapng(w, p.Began, streams...)
+	return cut.WritePcapng(w, p.Began, streams...)
 }
 
 // ReadMedia reads what WriteMedia wrote into Media; name is for errors. It is an error when a stream that a step sends has
 // no packets in it.
 func (p *Plan) ReadMedia(r io.Reader, name string) error {
-	got, err := media.Read(r, name, p.Began, media.Options{})
+	got, err := cut.Read(r, name, p.Began, cut.Options{})
 	if err != nil {
 		return err
 	}

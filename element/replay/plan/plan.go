@@ -16,7 +16,7 @@ import (
 	"errors"
 	"net/netip"
 
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/element/transport"
 )
 
@@ -150,12 +150,12 @@ type Stream struct {
 	SSRC     uint32
 	Type     string // of the m= line, "audio"
 	Medium   int    // 0-based m= line
-	Payloads []media.Payload
+	Payloads []cut.Payload
 	Secure   bool  // SRTP: encrypted for keys that only the recorded call had
 	Step     int   // the step whose SDP named Dst; 0 when it is none
 	First    int64 // ns of the first packet after the plan's first message; less than 0 for one before it
 	// Packets in the order of the capture; Offset counts from Plan.Began. A YAML plan keeps them in Plan.MediaFile.
-	Packets []media.Packet
+	Packets []cut.Packet
 }
 
 // Counts say what became of every recorded message: Messages is the sum of those below it.
@@ -171,12 +171,12 @@ type Counts struct {
 
 // Options say what to make of the calls.
 type Options struct {
-	Source string         // name of the capture
-	SUT    string         // --sut-is: address, address:port or name of the participant that the live server stands for; "": the rule chooses
-	As     []string       // --as: only these (named alike) are played; empty: all who talked to the live one
-	Self   bool           // every participant is played, and none is live
-	Cut    bool           // proxies other than the live one are cut out of the path, instead of played
-	Media  []media.Stream // the RTP of the calls, see media.Cut; nil: none is played
+	Source string       // name of the capture
+	SUT    string       // --sut-is: address, address:port or name of the participant that the live server stands for; "": the rule chooses
+	As     []string     // --as: only these (named alike) are played; empty: all who talked to the live one
+	Self   bool         // every participant is played, and none is live
+	Cut    bool         // proxies other than the live one are cut out of the path, instead of played
+	Media  []cut.Stream // the RTP of the calls, see cut.Cut; nil: none is played
 	// Aliases name participants: by "address" or "address:port".
 	Aliases map[string]string
 	// NoRegister keeps New from adding REGISTERs that the recording does not have.

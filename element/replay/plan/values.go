@@ -9,7 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"sipscope/correlate/media"
+	"sipscope/correlate/cut"
 	"sipscope/element/transport"
 )
 
@@ -313,7 +313,7 @@ func (d *reader) stream(n *yaml.Node) error {
 }
 
 func (d *reader) payload(n *yaml.Node, m *Stream) error {
-	var f media.Payload
+	var f cut.Payload
 	var pt, clock, channels int64
 	err := d.mapping(n, "a payload type", []field{
 		{"pt", d.int64(&pt, 0)},

@@ -3,7 +3,7 @@ package stream
 import (
 	"net/netip"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/sdp"
 	"sipscope/element/media"
 )

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/sdp"
 	"sipscope/element/media"
 )

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"testing"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/rtp"
 	"sipscope/decode/sdp"
 	"sipscope/element/media"

@@ -3,7 +3,7 @@ package stream
 import (
 	"strings"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/sdp"
 	"sipscope/element/media"
 )

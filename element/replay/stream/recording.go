@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/rtp"
 )
 

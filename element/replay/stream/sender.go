@@ -7,7 +7,7 @@ import (
 	"sort"
 	"time"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/rtp"
 )
 

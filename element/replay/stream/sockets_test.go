@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/element/media"
 	"sipscope/element/replay/guard"
 )

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode/rtp"
 	"sipscope/element/media"
 	"sipscope/element/replay/guard"

@@ -12,7 +12,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
-	recorded "sipscope/correlate/media"
+	recorded "sipscope/correlate/cut"
 	"sipscope/decode"
 	"sipscope/decode/rtp"
 	"sipscope/decode/sdp"

@@ -1,4 +1,4 @@
-// Package media cuts out of a capture the RTP that calls' SDP names, so that it can be sent again, saved or exported.
+// Package cut takes out of a capture the RTP that calls' SDP names, so that it can be sent again, saved or exported.
 //
 //	Calls, texts ─▶ SDP ─▶ addresses ─┐
 //	capture.Source ─▶ frames ─▶ UDP ──┴─▶ streams of packets, by source, destination and SSRC
@@ -9,7 +9,7 @@
 //
 // The package holds no state of its own, starts no goroutine, and sends nothing. A Cutter belongs to one goroutine. Not
 // judged here: loss, jitter, and who hears whom.
-package media
+package cut
 
 import (
 	"sipscope/correlate"
