@@ -194,7 +194,7 @@ func (s *udpSocket) read(b *udpBatch, wait bool, undelivered bouncer) outcome {
 func (s *udpSocket) recvmmsg(fd uintptr) bool {
 	b := s.batch
 	b.n, s.readErr = 0, nil
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.v.hdr[0])),
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.v.hdr[0])),
 		udpSlots, unix.MSG_DONTWAIT, 0, 0)
 	switch errno {
 	case 0:
@@ -374,7 +374,7 @@ func (s *udpSocket) waitToSend() error {
 
 // sendmmsg is the system call; it reports false to be called again when the socket takes more.
 func (s *udpSocket) sendmmsg(fd uintptr) bool {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd,
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd,
 		uintptr(unsafe.Pointer(&s.v.hdr[s.done])),
 		uintptr(s.queued-s.done), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 	s.sent, s.sendN = errno, 0
