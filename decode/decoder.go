@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"hash/maphash"
+	"sync/atomic"
 
 	"sipscope/decode/frame"
 	"sipscope/decode/sip"
@@ -12,13 +13,20 @@ import (
 type Options struct {
 	Words      []string // texts looked for in every message, at most 64
 	IgnoreCase bool
+	Vault      *Vault // keeps texts that are not in the captures byte for byte; nil: they cannot be read again
+	Secrets    bool   // batches may bring TLS keys (Work.Secrets): encrypted records wait for theirs within bounds
 }
 
-// Decoder does the steps that many workers share. It has no state.
+// Decoder does the steps that many workers share. It has no state that changes a result.
 type Decoder struct {
-	hash  hasher
-	words [][]byte
-	fold  bool
+	hash   hasher
+	words  [][]byte
+	fold   bool
+	vault  *Vault
+	secret uint64 // of stream keys
+
+	secrets  bool        // Options.Secrets
+	hasMedia atomic.Bool // see WakeMedia
 }
 
 // maxWords is the width of Message.Words.
@@ -26,7 +34,8 @@ const maxWords = 64
 
 // NewDecoder makes a Decoder with a new secret seed for its keys.
 func NewDecoder(o Options) *Decoder {
-	d := &Decoder{hash: hasher{maphash.MakeSeed()}, fold: o.IgnoreCase}
+	d := &Decoder{hash: hasher{maphash.MakeSeed()}, fold: o.IgnoreCase, vault: o.Vault, secrets: o.Secrets}
+	d.secret = d.hash.bytes([]byte("stream"))
 	for _, w := range o.Words[:min(len(o.Words), maxWords)] {
 		b := []byte(w)
 		if d.fold {
@@ -51,6 +60,10 @@ func (d *Decoder) Frames(w *Work) {
 		u.outcome = OutcomeOther
 		switch u.result {
 		case frame.UDP:
+			if carriesSCTP(&u.frame) {
+				u.result = frame.SCTP
+				continue
+			}
 			d.datagram(w, i)
 		case frame.Truncated:
 			u.outcome = OutcomeTruncated
@@ -81,6 +94,10 @@ func keepAlive(b []byte) bool {
 func (d *Decoder) datagram(w *Work, i int) {
 	p, u := &w.Batch.Packets[i], &w.units[i]
 	b := u.frame.Payload
+	if len(b) > 0 && b[0]>>6 == 2 {
+		d.media(w, i)
+		return
+	}
 	skip := sip.SkipCRLF(b)
 	if keepAlive(b) {
 		u.outcome = OutcomeKeepAlive
@@ -97,7 +114,7 @@ func (d *Decoder) datagram(w *Work, i int) {
 	u.message, u.outcome = index, OutcomeSIP
 	m.Seq, m.Time = p.Seq, p.Time
 	m.Src, m.Dst, m.Transport = u.frame.Src, u.frame.Dst, UDP
-	m.IPID, m.HasIPID = u.frame.IPID, u.frame.HasIPID
+	m.IPID, m.HasIPID, m.TTL, m.Path = u.frame.IPID, u.frame.HasIPID, u.frame.TTL, u.frame.Path
 	if u.frame.Cut {
 		m.Flags |= Truncated
 	}
@@ -126,6 +143,7 @@ func (d *Decoder) parse(m *Message, text []byte) bool {
 	}
 	d.hash.keys(&m.SIP, &m.Keys)
 	m.Keys.Related = m.related
+	d.describe(m)
 	if len(d.words) > 0 {
 		m.Words = d.search(text)
 	}

@@ -84,7 +84,7 @@ func (d *Decoder) encapsulated(w *Work, i int, b []byte) bool {
 		w.inflated, e.text = e.text[:0], w.text[from:len(w.text):len(w.text)]
 	}
 	index, m := w.slot()
-	m.Seq, m.Time = p.Seq, p.Time
+	m.Seq, m.Time, m.TTL, m.Path = p.Seq, p.Time, u.frame.TTL, u.frame.Path
 	e.seal(m, d.hash)
 	if !d.parse(m, e.text) {
 		w.messages = w.messages[:index]

@@ -55,13 +55,18 @@ type Message struct {
 	Nth       uint16 // 0-based among the messages that the frame completes
 	IPID      uint16 // of the frame, when HasIPID
 	HasIPID   bool
-	Words     uint64 // bit i: the text holds Config.Words[i]
+	TTL       uint8      // time to live or hop limit of the frame
+	Path      frame.Path // tags, labels and tunnels around the frame; of fragments, around the first
+	Words     uint64     // bit i: the text holds Config.Words[i]
 	Keys      Keys
 	SIP       sip.Message
+	Lines     []Line // media addresses of its session description, when Described
+	Described bool   // its session description was read; see Decoder.Describe
 
-	related  uint64 // hash of the correlation id of its HEP
-	pending  bool   // the text is yet to be parsed:
-	from, to int    // where it is in Work.text
+	codecs   []Codec // of Lines
+	related  uint64  // hash of the correlation id of its HEP
+	pending  bool    // the text is yet to be parsed:
+	from, to int     // where it is in Work.text
 }
 
 // Gap is a hole that the capture has where SIP was or may have been.

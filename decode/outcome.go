@@ -15,6 +15,8 @@ const (
 	OutcomeKeepAlive                   // CRLF and the like (RFC 5626), TCP keep-alives
 	OutcomeDuplicate                   // a TCP segment seen before
 	OutcomeEncrypted                   // TLS records
+	OutcomeRTP                         // of a stream that SDP names or that its packets prove
+	OutcomeRTCP                        // reports about streams
 	OutcomeOther                       // not SIP: other protocols, segments without payload
 	OutcomeTruncated                   // the snaplen left too little to tell
 	OutcomeMalformed                   // headers that contradict themselves
@@ -24,7 +26,7 @@ const (
 // String is the outcome in lower case with "_" between words.
 func (o Outcome) String() string {
 	return [...]string{
-		"sip", "continuation", "held", "keep_alive", "duplicate", "encrypted", "other", "truncated", "malformed", "?",
+		"sip", "continuation", "held", "keep_alive", "duplicate", "encrypted", "rtp", "rtcp", "other", "truncated", "malformed", "?",
 	}[min(o, outcomes)]
 }
 
@@ -43,6 +45,8 @@ type StreamLimits struct {
 	Gaps      uint64 // holes in TCP streams
 	Evicted   uint64 // TCP flows and fragment groups evicted by a limit
 	Overlaps  uint64 // fragments or segments that contradict earlier bytes
+	Secrets   uint64 // TLS secrets forgotten for newer ones: their connections cannot be read
+	Unkept    uint64 // texts of messages that the vault did not take: they cannot be shown again
 }
 
 // Each calls f for every outcome that occurred, in a fixed order.

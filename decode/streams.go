@@ -2,29 +2,40 @@ package decode
 
 import (
 	"sipscope/decode/frame"
-	"sipscope/decode/sip"
 	"sipscope/decode/stream"
+	"sipscope/decode/tls"
 )
 
 // Streams joins fragments and TCP segments. It has one owner and takes the batches in the order of the capture.
 type Streams struct {
 	hash      hasher
+	vault     *Vault
 	fragments *frame.Defragmenter
 	tcp       *stream.Assembler
 	w         *Work // the batch at hand
 	ipid      uint16
 	hasIPID   bool
+	ttl       uint8
+	path      frame.Path
 	nth       uint16
 	barren    bool // the segment completed HEP that carries something else than SIP
 	lastSeq   uint64
 	now       int64
-	lost      uint64 // datagrams given up
+	lost      uint64    // datagrams given up
+	keys      *tls.Keys // nil: there will never be any
+	secured   uint32    // TLS connections
+	touched   []*secure // those that changed with the batch
+	framed    uint64    // messages out of streams
 }
 
 // NewStreams makes one for a run, whose keys are d's.
 func NewStreams(d *Decoder) *Streams {
-	s := &Streams{hash: d.hash, fragments: frame.NewDefragmenter()}
+	s := &Streams{hash: d.hash, vault: d.vault, fragments: frame.NewDefragmenter()}
 	s.tcp = stream.New(s)
+	s.tcp.Secure(s.openSecure)
+	if d.secrets {
+		s.keys = tls.NewKeys()
+	}
 	return s
 }
 
@@ -36,6 +47,7 @@ func (s *Streams) Join(w *Work) (texts bool) {
 		s.now = w.Batch.Now // what waits is given up by its size, or when it was due by the old time
 	}
 	before := len(w.messages)
+	s.learn(w.Secrets)
 	for i := range w.units {
 		u := &w.units[i]
 		switch u.result {
@@ -45,6 +57,9 @@ func (s *Streams) Join(w *Work) (texts bool) {
 		case frame.Fragment:
 			s.advance(w.Batch.Packets[i].Time)
 			s.fragment(i)
+		case frame.SCTP:
+			s.advance(w.Batch.Packets[i].Time)
+			s.association(i)
 		default:
 			if u.message >= 0 {
 				w.items = append(w.items, item{u.message, -1})
@@ -63,11 +78,15 @@ func (s *Streams) Join(w *Work) (texts bool) {
 	} else if n := len(w.units); n > 0 {
 		s.lastSeq = w.Batch.Packets[n-1].Seq
 	}
+	s.reportSecured(w)
 	w.acct.Messages = uint64(len(w.messages))
 	c := &s.tcp.Counters
 	w.acct.Streams = StreamLimits{
 		Datagrams: s.lost, Gaps: c.Gaps, Evicted: c.Evicted + s.fragments.Evicted,
-		Overlaps: c.Overlaps + s.fragments.Overlaps,
+		Overlaps: c.Overlaps + s.fragments.Overlaps, Unkept: s.vault.Stats().Unkept,
+	}
+	if s.keys != nil {
+		w.acct.Streams.Secrets = s.keys.Forgotten
 	}
 	s.w = nil
 	return len(w.messages) > before
@@ -94,28 +113,40 @@ func (s *Streams) addSegment(f *frame.Packet, pieces []Piece, seq uint64, now in
 		Src: f.Src, Dst: f.Dst, Seq: f.Seq, Ack: f.Ack, Flags: f.Flags, Payload: f.Payload, Pieces: pieces,
 		Cut: f.Cut, Frame: seq, Time: now,
 	}
-	s.ipid, s.hasIPID, s.nth, s.barren = f.IPID, f.HasIPID, 0, false
-	switch s.tcp.Add(&seg) {
-	case stream.Completed:
-		if u.outcome = OutcomeSIP; s.barren && s.nth == 0 {
-			u.outcome = OutcomeOther
-		}
-	case stream.Partial:
-		u.outcome = OutcomeContinuation
-	case stream.Held:
-		u.outcome = OutcomeHeld
-	case stream.KeepAlive:
-		u.outcome = OutcomeKeepAlive
-	case stream.Duplicate:
-		u.outcome = OutcomeDuplicate
-	case stream.NotSIP:
-		u.outcome = OutcomeOther
-		if isTLS(f.Payload) {
-			u.outcome = OutcomeEncrypted
-		}
-	case stream.Empty:
-		u.outcome = OutcomeOther
+	s.carrier(f)
+	u.outcome = s.outcome(s.tcp.Add(&seg))
+	if u.outcome == OutcomeOther && isTLS(f.Payload) {
+		u.outcome = OutcomeEncrypted
 	}
+}
+
+// carrier notes what the packet at hand says that messages are to say, too.
+func (s *Streams) carrier(f *frame.Packet) {
+	s.ipid, s.hasIPID, s.nth, s.barren = f.IPID, f.HasIPID, 0, false
+	s.ttl, s.path = f.TTL, f.Path
+}
+
+// outcome is what a fate of a segment or an SCTP packet means.
+func (s *Streams) outcome(f stream.Fate) Outcome {
+	switch f {
+	case stream.Completed:
+		if s.barren && s.nth == 0 {
+			return OutcomeOther
+		}
+		return OutcomeSIP
+	case stream.Partial:
+		return OutcomeContinuation
+	case stream.Held:
+		return OutcomeHeld
+	case stream.KeepAlive:
+		return OutcomeKeepAlive
+	case stream.Duplicate:
+		return OutcomeDuplicate
+	case stream.Sealed:
+		return OutcomeEncrypted
+	case stream.NotSIP, stream.Empty:
+	}
+	return OutcomeOther
 }
 
 // isTLS reports whether b begins with a TLS record header (RFC 8446 5.1).
@@ -133,9 +164,11 @@ func (s *Streams) Framed(f *stream.Framed) {
 		}
 	} else {
 		m = s.message(f.Text, f.Pieces)
-		m.Seq, m.Time, m.Src, m.Dst, m.Transport = f.Frame, f.Time, f.Src, f.Dst, TCP
+		m.Seq, m.Time, m.Src, m.Dst, m.Transport = f.Frame, f.Time, f.Src, f.Dst, transport(f.Layer)
 		m.IPID, m.HasIPID = s.ipid, s.hasIPID
 	}
+	s.framed++
+	m.TTL, m.Path = s.ttl, s.path
 	m.Nth = s.nth
 	s.nth++
 	if f.AfterGap {
@@ -144,6 +177,14 @@ func (s *Streams) Framed(f *stream.Framed) {
 	if f.Truncated {
 		m.Flags |= Truncated
 	}
+}
+
+// transport names the transport of a message by what it was wrapped in (RFC 7118 5.2).
+func transport(l stream.Layer) Transport {
+	if l&stream.LayerSCTP != 0 {
+		return SCTP
+	}
+	return [...]Transport{0: TCP, stream.LayerTLS: TLS, stream.LayerWS: WS, stream.LayerTLS | stream.LayerWS: WSS}[l&3]
 }
 
 // message makes a message of a text that is yet to be parsed.
@@ -156,6 +197,9 @@ func (s *Streams) message(text []byte, pieces []Piece) *Message {
 	n := len(w.pieces)
 	w.pieces = append(w.pieces, pieces...)
 	m.Pieces = w.pieces[n:len(w.pieces):len(w.pieces)]
+	if InVault(m.Pieces) {
+		s.vault.keep(text, m.Pieces)
+	}
 	if len(pieces) > 1 {
 		m.Flags |= Reassembled
 	}
@@ -171,76 +215,4 @@ func (s *Streams) Gap(g *stream.Gap) {
 func (s *Streams) addGap(g Gap) {
 	s.w.gaps = append(s.w.gaps, g)
 	s.w.items = append(s.w.items, item{-1, int32(len(s.w.gaps) - 1)}) //nolint:gosec // a batch's worth
-}
-
-// fragment gives a fragment to the defragmenter, and takes what it completes.
-func (s *Streams) fragment(i int) {
-	p, u := &s.w.Batch.Packets[i], &s.w.units[i]
-	loc := p.Loc
-	loc.Off += int64(u.frame.PayloadOff)
-	n := uint32(len(u.frame.Payload)) //nolint:gosec // within a frame
-	u.outcome = OutcomeHeld
-	d := s.fragments.Add(&u.frame, Piece{Seq: p.Seq, Loc: loc, Len: n}, p.Time)
-	if d == nil {
-		return
-	}
-	u.outcome = OutcomeOther
-	switch d.Result {
-	case frame.UDP:
-		if s.whole(d, p.Seq, p.Time) {
-			u.outcome = OutcomeSIP
-		}
-	case frame.TCP:
-		s.addSegment(&d.Packet, d.Pieces, p.Seq, p.Time, u)
-	default:
-	}
-	s.settle(d, u.outcome)
-}
-
-// settle corrects the outcome of the fragments that waited for the one that completed the datagram.
-func (s *Streams) settle(d *frame.Datagram, completed Outcome) {
-	waited := uint64(max(d.Frames-1, 0))
-	to := OutcomeContinuation
-	if completed == OutcomeOther {
-		to = OutcomeOther
-	}
-	s.w.acct.Outcomes[OutcomeHeld] -= waited // wraps within the batch, adds up over the run
-	s.w.acct.Outcomes[to] += waited
-}
-
-// whole looks for a message in a reassembled datagram.
-func (s *Streams) whole(d *frame.Datagram, seq uint64, now int64) bool {
-	if m := s.joined(d.Payload, d.Pieces, seq, now); m != nil {
-		return true
-	}
-	skip := sip.SkipCRLF(d.Payload)
-	text := d.Payload[skip:]
-	if sip.StartLine(text) != sip.Matched {
-		return false
-	}
-	m := s.message(text, d.Pieces)
-	if skip > 0 && len(m.Pieces) > 0 {
-		m.Pieces[0].Loc.Off += int64(skip)
-		m.Pieces[0].Len -= uint32(skip) //nolint:gosec // CRLFs at the start of the first piece
-	}
-	m.Seq, m.Time, m.Src, m.Dst, m.Transport = seq, now, d.Src, d.Dst, UDP
-	m.IPID, m.HasIPID = d.IPID, d.HasIPID
-	m.Flags |= Reassembled
-	if d.Cut {
-		m.Flags |= Truncated
-	}
-	return true
-}
-
-// missing takes a datagram that lacks fragments: a gap, if SIP or if nobody can tell.
-func (s *Streams) missing(d *frame.Datagram) {
-	s.lost++
-	src, dst := d.Src, d.Dst
-	if d.Result == frame.UDP && len(d.Payload) > 0 {
-		text := d.Payload[sip.SkipCRLF(d.Payload):]
-		if sip.StartLine(text) == sip.NoMatch {
-			return // it began, and was not SIP
-		}
-	}
-	s.addGap(Gap{Seq: d.Seq, Time: d.Time, Src: src, Dst: dst, Kind: FragmentGap})
 }

@@ -17,10 +17,14 @@ import (
 type Work struct {
 	Batch capture.Batch
 	Last  bool // the capture has ended: what waits is given up
+	// Secrets are TLS key logs (NSS format, whole lines) that became known before the batch was read. See Options.Secrets.
+	Secrets [][]byte
 
 	units    []unit
 	messages []Message
 	gaps     []Gap
+	media    []Media
+	secured  []Secured
 	items    []item
 	pieces   []Piece
 	text     []byte // copies of texts that came out of streams
@@ -50,7 +54,8 @@ func (w *Work) slot() (int32, *Message) {
 	}
 	m := &w.messages[n]
 	m.Flags, m.Nth, m.Words, m.related, m.pending = 0, 0, 0, 0, false // the rest is set, and parsed, anew
-	return int32(n), m                                                //nolint:gosec // a batch holds some hundred messages
+	m.TTL, m.Path = 0, frame.Path{}
+	return int32(n), m //nolint:gosec // a batch holds some hundred messages
 }
 
 // Reset makes the Work ready for another batch and gives its bytes back.
@@ -60,6 +65,9 @@ func (w *Work) Reset() {
 	w.units = w.units[:0]
 	w.messages = w.messages[:0]
 	w.gaps = w.gaps[:0]
+	w.media = w.media[:0]
+	w.secured = w.secured[:0]
+	w.Secrets = nil
 	w.items = w.items[:0]
 	w.pieces = w.pieces[:0]
 	const keep = 1 << 20 // one huge batch must not be held for ever

@@ -13,6 +13,7 @@
 //	host NAME ADDR[:PORT] [FLAG|KEY=VALUE ...]   an element; its port is 5060 when not given
 //	call NAME from HOST to HOST [callid=ID]      messages that share a Call-ID
 //	link ethernet|vlan=ID[,ID]|sll|sll2|raw|null link type (default ethernet)
+//	tunnel LAYER/LAYER/... [mtu=BYTES] [iface=N] what frames (of interface N, 0) are in, see ParseTunnels
 //	interface N LINK                             link type of interface N: the flow is written as pcapng
 //	format pcap|pcapng                           (default pcap)
 //	resolution ns|us                             of the times in a pcap (default ns)
@@ -60,7 +61,7 @@
 // header.NAME=VALUE (replaces or adds), without=NAME,NAME, body= type= sdp=PCMU,PCMA,... sdp.dir= sdp.port= sdp.addr=
 // pidf=open|closed, event= state= expires= password=, raw= (the bytes instead), transport= sport= dport=, frag=BYTES
 // frag.drop=N frag.order=N,N,..., split=BYTES,BYTES drop=N order=N,N,... resend=N (TCP), dup=DURATION (the tap saw it
-// twice), iface=N.
+// twice), dup.iface=N (there), iface=N.
 //
 // What must be found, each kind once but for calls and registrations (see Check):
 //

@@ -21,6 +21,7 @@ type Flow struct {
 	micro   bool
 	snaplen int
 	links   [maxInterfaces]link
+	tunnels [maxInterfaces]*Tunnels
 	hosts   []*host
 	calls   []*call
 	steps   []step

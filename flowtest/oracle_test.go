@@ -59,7 +59,8 @@ func tshark(t *testing.T, all []*flowtest.Flow) []found {
 	}
 	cmd := exec.CommandContext(t.Context(), "tshark", "-n", "-r", "-",
 		"-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
-		"-o", "tcp.reassemble_out_of_order:TRUE",
+		"-o", "tcp.reassemble_out_of_order:TRUE", "-o", "esp.enable_null_encryption_decode_heuristic:TRUE",
+		"-d", "mpls.label==1048575,pwethcw",
 		"-d", "udp.port==5070,sip", "-d", "udp.port==5080,sip", "-d", "udp.port==5090,sip",
 		"-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|",
 		"-e", "frame.number", "-e", "sip.Method", "-e", "sip.Status-Code", "-e", "sip.Call-ID", "-e", "_ws.malformed",

@@ -91,6 +91,8 @@ func (p *parser) statement(line string) error {
 		e.Line = p.at
 		p.f.Expect = append(p.f.Expect, e)
 		return err
+	case "tunnel":
+		return p.tunnel(rest)
 	case "start", "link", "interface", "format", "resolution", "snaplen":
 		return p.setting(first.text, rest)
 	}
@@ -214,6 +216,30 @@ func (p *parser) iface(args []token) error {
 	}
 	p.f.ng = true
 	p.f.links[n], err = parseLink(args[1])
+	return err
+}
+
+// tunnel reads "LAYER/LAYER/... [mtu=BYTES] [iface=N]".
+func (p *parser) tunnel(args []token) error {
+	if len(args) == 0 || args[0].key != "" {
+		return errors.New("tunnel takes layers parted by slashes")
+	}
+	var mtu, iface int
+	var err error
+	for _, t := range args[1:] {
+		switch t.key {
+		case "mtu":
+			mtu, err = number(t.text, minMTU, 65535)
+		case "iface":
+			iface, err = number(t.text, 0, maxInterfaces-1)
+		default:
+			err = fmt.Errorf("tunnel has no key or flag %q", t.key+t.text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	p.f.tunnels[iface], err = ParseTunnels(args[0].text, mtu)
 	return err
 }
 

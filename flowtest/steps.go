@@ -114,7 +114,7 @@ func isSIPKey(key string) bool {
 func isWireKey(key string) bool {
 	switch key {
 	case "transport", "sport", "dport", "frag", "frag.drop", "frag.order", "split", "drop", "order", "resend", "dup",
-		"iface":
+		"dup.iface", "iface":
 		return true
 	}
 	return false
@@ -168,7 +168,7 @@ func wireValue(t token) (err error) {
 		_, err = number(t.text, 1, 1000)
 	case "frag.order", "order", "split":
 		_, err = numbers(t.text)
-	case "iface":
+	case "iface", "dup.iface":
 		_, err = number(t.text, 0, maxInterfaces-1)
 	case "cseq":
 		_, err = number(t.text, 0, 1<<31-1)

@@ -22,6 +22,8 @@ type wire struct {
 	conns map[pair]*conn
 	last  map[pair][]byte // the newest IP packet with a whole datagram, for ICMP errors
 	ports uint16          // ephemeral ports given out
+
+	tunnelled uint16 // packets put into tunnels
 }
 
 // frame is what an interface saw.
@@ -246,11 +248,39 @@ func (w *wire) emit(s *step, at time.Duration, way lane, packets [][]byte) error
 	twice, _ := time.ParseDuration(s.text("dup", "0s"))
 	for i, ip := range packets {
 		t := at + time.Duration(i)*gap
-		data := w.f.links[iface].frame(way.src, way.dst, ip)
-		w.out = append(w.out, frame{t, iface, data})
-		if twice > 0 {
-			w.out = append(w.out, frame{t + twice, iface, data})
+		if err := w.see(t, iface, way, ip); err != nil {
+			return err
 		}
+		if twice > 0 {
+			other := iface
+			if _, ok := s.opt("dup.iface"); ok {
+				other = uint16(s.num("dup.iface"))
+			}
+			if err := w.see(t+twice, other, way, ip); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// see adds the frames that an interface saw of an IP packet.
+func (w *wire) see(at time.Duration, iface uint16, way lane, ip []byte) error {
+	l, tunnels := w.f.links[iface], w.f.tunnels[iface]
+	if tunnels == nil {
+		w.out = append(w.out, frame{at, iface, l.frame(way.src, way.dst, ip)})
+		return nil
+	}
+	w.tunnelled++
+	t, packets, err := tunnels.Wrap(ip, byte(way.src.index+1), byte(way.dst.index+1), w.tunnelled)
+	if err != nil {
+		return err
+	}
+	if l.kind == capture.LinkRaw && t != typeIPv4 && t != typeIPv6 {
+		return errors.New("link raw carries IP, not what is outermost of the tunnel")
+	}
+	for i, p := range packets {
+		w.out = append(w.out, frame{at + time.Duration(i)*time.Microsecond, iface, l.typed(way.src, way.dst, t, p)})
 	}
 	return nil
 }
@@ -276,12 +306,15 @@ func (h *host) mac() []byte { return []byte{2, 0, 0, 0, 0, byte(h.index + 1)} }
 
 // frame puts the link layer before an IP packet.
 func (l link) frame(src, dst *host, ip []byte) []byte {
-	v6 := src.addr.Addr().Is6()
-	ethertype := uint16(0x0800)
-	if v6 {
-		ethertype = 0x86dd
+	if src.addr.Addr().Is6() {
+		return l.typed(src, dst, typeIPv6, ip)
 	}
-	b := make([]byte, 0, 24+len(ip))
+	return l.typed(src, dst, typeIPv4, ip)
+}
+
+// typed puts the link layer before what has an Ethernet type.
+func (l link) typed(src, dst *host, ethertype uint16, packet []byte) []byte {
+	b := make([]byte, 0, 24+len(packet))
 	switch l.kind {
 	case capture.LinkEthernet:
 		b = append(append(b, dst.mac()...), src.mac()...)
@@ -304,11 +337,11 @@ func (l link) frame(src, dst *host, ip []byte) []byte {
 		b = append(append(b, src.mac()...), 0, 0)
 	case capture.LinkNull:
 		family := uint32(2) // AF_INET
-		if v6 {
+		if ethertype == typeIPv6 {
 			family = 30 // AF_INET6 of Darwin
 		}
 		b = binary.LittleEndian.AppendUint32(b, family)
 	default: // raw IP
 	}
-	return append(b, ip...)
+	return append(b, packet...)
 }

@@ -153,8 +153,8 @@ func TestDecode(t *testing.T) {
 		},
 		{"sctp", 101, "4500 0018 1234 0000 40 84 0000 c0000201 c0000202 13c413c4", 0, want{result: SCTP, payload: "\x13\xc4\x13\xc4"}},
 		{
-			"gre", 101, "4500 0018 1234 0000 40 2f 0000 c0000201 c0000202 00000800", 0,
-			want{result: OtherIP, payload: "\x00\x00\x08\x00"},
+			"gre keep-alive", 101, "4500 0018 1234 0000 40 2f 0000 c0000201 c0000202 00000800", 0,
+			want{result: OtherIP},
 		},
 		{"hop by hop, routing, destination", 101, "60000000 0025 00 40 " + v6src + v6dst +
 			"2b 00 050200000100 3c 00 000000000000 11 00 010400000000" + udp, 0, hello6},

@@ -84,8 +84,14 @@ type Defragmenter struct {
 // counts (RFC 8200 4.5).
 type groupKey struct {
 	src, dst Endpoint
+	path     Path // private addresses and IP ids are the same in many tunnels
 	id       uint32
 	proto    uint8
+}
+
+// same reports whether both are of one datagram, on whatever path a tap saw it.
+func (k *groupKey) same(o *groupKey) bool {
+	return k.id == o.id && k.proto == o.proto && k.src == o.src && k.dst == o.dst
 }
 
 type completed struct {
@@ -97,9 +103,34 @@ type completed struct {
 func NewDefragmenter() *Defragmenter { return &Defragmenter{groups: map[groupKey]*group{}} }
 
 // Add takes a Fragment, whose payload at describes, at packet time now. It copies what it keeps, and returns the whole
-// datagram when this fragment completes it, else nil.
-func (d *Defragmenter) Add(p *Packet, at Piece, now int64) *Datagram {
-	key := groupKey{src: p.Src, dst: p.Dst, id: p.FragID}
+// datagram when this fragment completes it, else nil. That may be a Fragment again, in a tunnel: see AddDatagram.
+func (d *Defragmenter) Add(p *Packet, at Piece, now int64) *Datagram { return d.add(p, at, 1, now) }
+
+// AddDatagram takes a datagram that fragments made and that is a Fragment itself, of a packet in a tunnel. It returns
+// what Add does; Frames counts all fragments of the outer datagrams then.
+func (d *Defragmenter) AddDatagram(o *Datagram, now int64) *Datagram {
+	p, frames := o.Packet, o.Frames
+	text := p.Payload
+	for i := range o.Pieces {
+		at := o.Pieces[i]
+		n := min(int(at.Len), len(text))
+		last := i == len(o.Pieces)-1
+		p.Payload, p.MoreFrags, p.Missing = text[:n], o.MoreFrags || !last, 0
+		if last {
+			p.Missing = o.Packet.Missing
+		}
+		if whole := d.add(&p, at, frames, now); whole != nil {
+			return whole
+		}
+		text, frames = text[n:], 0
+		p.FragOffset += uint16(n) //nolint:gosec // decode refused what ends beyond 65,535
+	}
+	return nil
+}
+
+// add takes a fragment that came in a number of frames.
+func (d *Defragmenter) add(p *Packet, at Piece, frames int, now int64) *Datagram {
+	key := groupKey{src: p.Src, dst: p.Dst, path: p.Path, id: p.FragID}
 	if p.Src.V4 {
 		key.proto = p.Proto
 	}
@@ -116,6 +147,7 @@ func (d *Defragmenter) Add(p *Packet, at Piece, now int64) *Datagram {
 		return nil
 	}
 	cost := g.cost
+	g.frames += frames
 	verdict := g.add(p, at, now)
 	d.bytes += g.cost - cost
 	switch verdict {
@@ -138,7 +170,7 @@ func (d *Defragmenter) open(key groupKey, seq uint64, now int64) *group {
 	g := &group{key: key, firstTime: now, firstSeq: seq, total: -1, cost: groupCost}
 	for i := range d.recent {
 		r := &d.recent[i]
-		if r.at != 0 && now-r.at <= tapWindow && r.key == key {
+		if r.at != 0 && now-r.at <= tapWindow && r.key.same(&key) {
 			g.copied = true
 		}
 	}
@@ -212,6 +244,7 @@ type group struct {
 
 	head      Packet // of the fragment with offset 0, before that one of any
 	hasHead   bool
+	begun     bool // head is set
 	copied    bool // a datagram with this key was completed a moment ago: this is a tap's second copy, or a part of it
 	firstTime int64
 	firstSeq  uint64
@@ -254,10 +287,9 @@ const (
 
 // add takes a fragment.
 func (g *group) add(p *Packet, at Piece, now int64) verdict {
-	g.frames++
 	g.lastTime, g.lastSeq = now, at.Seq
-	if g.frames == 1 || p.FragOffset == 0 && !g.hasHead {
-		g.head, g.hasHead = *p, p.FragOffset == 0
+	if !g.begun || p.FragOffset == 0 && !g.hasHead {
+		g.head, g.hasHead, g.begun = *p, p.FragOffset == 0, true
 		g.head.Payload = nil
 	}
 	n := part{
@@ -372,7 +404,10 @@ func (g *group) datagram(missing bool) *Datagram {
 	o := &out.Packet
 	o.FragOffset, o.MoreFrags, o.Missing = 0, false, 0
 	d := decoder{data: text, out: o}
-	if missing || n < g.total {
+	switch {
+	case missing && g.total < 0:
+		d.missing = max(1, maxDatagram-n) // nobody knows
+	case missing || n < g.total:
 		d.missing = max(1, g.total-n)
 	}
 	switch {
@@ -384,9 +419,6 @@ func (g *group) datagram(missing bool) *Datagram {
 		out.Result = d.transport(text, 0)
 	default: // a fragment's payload may begin with further extension headers (RFC 8200 4.5)
 		out.Result = d.extensions(text, o.Proto, 0)
-	}
-	if out.Result == Fragment {
-		o.Payload, out.Result = nil, OtherIP // fragments within fragments are nobody's traffic
 	}
 	out.Pieces = CutPieces(pieces[:0:0], pieces, int(o.PayloadOff), len(o.Payload))
 	out.Cut = out.Cut || missing && len(o.Payload) == 0

@@ -17,6 +17,8 @@ func (d *decoder) ip4(at int) Result {
 		return d.malformed(IPHeader)
 	case total != 0 && total < head:
 		return d.malformed(IPLength)
+	case total > len(b) && d.longer(total, len(b)):
+		return d.malformed(IPLength)
 	case total != 0: // without a length, segmentation was left to the network card: what is there counts
 		b = d.bound(b, total)
 	}
@@ -26,11 +28,14 @@ func (d *decoder) ip4(at int) Result {
 	o := d.out
 	o.Src, o.Dst = Endpoint4(b[12:16], 0), Endpoint4(b[16:20], 0)
 	o.IPID, o.HasIPID = binary.BigEndian.Uint16(b[4:]), true
-	o.Proto = b[9]
+	o.TTL, o.Proto, o.TOS = b[8], b[9], b[1]
 	frag := binary.BigEndian.Uint16(b[6:])
 	if frag&0x3fff != 0 {
 		o.FragID = uint32(o.IPID)
 		return d.fragment(b[head:], at+head, (frag&0x1fff)<<3, frag&0x2000 != 0)
+	}
+	if o.Proto == protoUDP {
+		return d.udp(b[head:], at+head)
 	}
 	return d.transport(b[head:], at+head)
 }

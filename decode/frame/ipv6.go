@@ -28,9 +28,14 @@ func (d *decoder) ip6(at int) Result {
 	}
 	// no length: a jumbogram (RFC 2675), or segmentation was left to the network card; what is there counts
 	if size := int(binary.BigEndian.Uint16(b[4:])); size != 0 {
+		if d.longer(40+size, len(b)) {
+			return d.malformed(IPLength)
+		}
 		b = d.bound(b, 40+size)
 	}
-	d.out.Src, d.out.Dst = Endpoint6(b[8:24], 0), Endpoint6(b[24:40], 0)
+	o := d.out
+	o.Src, o.Dst = Endpoint6(b[8:24], 0), Endpoint6(b[24:40], 0)
+	o.TOS, o.TTL, o.IPID, o.HasIPID = b[0]<<4|b[1]>>4, b[7], 0, false
 	return d.extensions(b[40:], b[6], at+40)
 }
 

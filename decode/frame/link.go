@@ -12,11 +12,9 @@ const (
 	dltRawOpenBSD = 14
 )
 
-// link reads the link layer.
+// link reads the link layer; Ethernet is Decode's.
 func (d *decoder) link(link capture.LinkType) Result {
 	switch link {
-	case capture.LinkEthernet:
-		return d.ethernet()
 	case capture.LinkSLL:
 		return d.cooked1()
 	case capture.LinkSLL2:

@@ -34,24 +34,26 @@ type Reason uint8
 
 // Reasons.
 const (
-	_            Reason = iota
-	LinkUnknown         // a link type that is not known
-	IPVersion           // the version is not the one that the link layer announced
-	IPHeader            // a header length below 20 or beyond the packet
-	IPLength            // a total length below the header's
-	IPExtensions        // too many extension headers
-	UDPLength           // a length below 8
-	TCPHeader           // a data offset below 20 or beyond the segment
-	FragmentSize        // a fragment that ends beyond 65,535
-	TooManyVLANs        // more tags than any real stack has
-	Reasons             // how many there are
+	_             Reason = iota
+	LinkUnknown          // a link type that is not known
+	IPVersion            // the version is not the one that the link layer announced
+	IPHeader             // a header length below 20 or beyond the packet
+	IPLength             // a total length below the header's
+	IPExtensions         // too many extension headers
+	UDPLength            // a length below 8
+	TCPHeader            // a data offset below 20 or beyond the segment
+	FragmentSize         // a fragment that ends beyond 65,535
+	TooManyVLANs         // more tags than any real stack has
+	TooManyLabels        // an MPLS label stack longer than any real one
+	TunnelDepth          // more tunnels in each other than MaxDepth
+	Reasons              // how many there are
 )
 
 // String is the reason in lower case with "-" between words.
 func (r Reason) String() string {
 	return [...]string{
 		"unknown", "link-type", "ip-version", "ip-header", "ip-length", "ip-extensions", "udp-length", "tcp-header",
-		"fragment-size", "vlan-tags", "?",
+		"fragment-size", "vlan-tags", "mpls-labels", "tunnel-depth", "?",
 	}[min(r, Reasons)]
 }
 
@@ -74,6 +76,7 @@ type Packet struct {
 	Cut        bool   // the wire had more than Payload
 	Missing    uint32 // how many bytes more, as far as the headers tell
 	HasIPID    bool
+	TOS        uint8  // IPv4 type of service, IPv6 traffic class: DSCP and ECN (RFC 2474 3)
 	IPID       uint16 // IPv4 identification, 0 without HasIPID
 	VLANs      uint8
 	VLAN       uint16 // outermost VLAN id
@@ -84,15 +87,26 @@ type Packet struct {
 
 	Seq, Ack uint32 // of a TCP segment
 	Flags    uint8
+	TTL      uint8 // IPv4's time to live, IPv6's hop limit
+
+	Path Path // the tags, labels and tunnels around it; Src, Dst and IPID are those of the innermost IP header
 }
 
 // IP protocol numbers.
 const (
-	protoICMP   = 1
-	protoTCP    = 6
-	protoUDP    = 17
-	protoICMPv6 = 58
-	protoSCTP   = 132
+	protoICMP    = 1
+	protoIPIP    = 4
+	protoTCP     = 6
+	protoUDP     = 17
+	protoIPv6    = 41
+	protoGRE     = 47
+	protoESP     = 50
+	protoAH      = 51
+	protoICMPv6  = 58
+	protoIPIPOld = 94
+	protoEtherIP = 97
+	protoSCTP    = 132
+	protoMPLS    = 137
 )
 
 // decoder carries one Decode through the layers. Each layer reads the header at an offset and calls the next.
@@ -100,6 +114,7 @@ type decoder struct {
 	data    []byte
 	out     *Packet
 	missing int // bytes that the layer at hand has on the wire beyond data
+	work    int // tunnels looked into
 }
 
 // Decode reads a frame of a link type; wireLen is its length on the wire in bytes. It fills out anew, in any case, and
@@ -108,6 +123,9 @@ type decoder struct {
 func Decode(link capture.LinkType, data []byte, wireLen uint32, out *Packet) Result {
 	*out = Packet{}
 	d := decoder{data: data, out: out, missing: max(0, int(wireLen)-len(data))}
+	if link == capture.LinkEthernet { // nearly always
+		return d.ethernet(0)
+	}
 	return d.link(link)
 }
 

@@ -1,9 +1,12 @@
 package frame
 
+import "encoding/binary"
+
 // PPP protocol numbers.
 const (
 	pppIPv4 = 0x0021
 	pppIPv6 = 0x0057
+	pppMPLS = 0x0281
 )
 
 // pppoe reads a session header (RFC 2516 4): version and type, code, session and length in six bytes, then PPP.
@@ -11,7 +14,8 @@ func (d *decoder) pppoe(at int) Result {
 	if len(d.data) < at+8 {
 		return Truncated
 	}
-	return d.ppp(at + 6)
+	l := Layer{Kind: LayerPPPoE, HasNum: true, Num: uint32(binary.BigEndian.Uint16(d.data[at+2:]))}
+	return d.inside(l, grePPP, d.data[at+6:], at+6)
 }
 
 // ppp reads a PPP header with or without HDLC's address and control bytes (RFC 1662 3.1).
@@ -31,6 +35,8 @@ func (d *decoder) ppp(at int) Result {
 		return d.ip4(at + size)
 	case pppIPv6:
 		return d.ip6(at + size)
+	case pppMPLS:
+		return d.mpls(at + size)
 	default:
 		return NotIP
 	}

@@ -14,7 +14,7 @@ func (d *decoder) transport(b []byte, at int) Result {
 	case protoSCTP:
 		return d.payload(b, at, SCTP)
 	default:
-		return d.payload(b, at, OtherIP)
+		return d.overIP(b, at)
 	}
 }
 
@@ -24,14 +24,19 @@ func (d *decoder) udp(b []byte, at int) Result {
 	if len(b) < 8 {
 		return d.short(UDPLength)
 	}
-	o := d.out
-	o.Src.Port, o.Dst.Port = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	o, src, dst := d.out, binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	o.Src.Port, o.Dst.Port = src, dst
 	size := int(binary.BigEndian.Uint16(b[4:]))
 	if size != 0 {
 		if size < 8 {
 			return d.malformed(UDPLength)
 		}
 		b = d.bound(b, size)
+	}
+	if len(b) > 8 && mayCarry(b[8], src, dst) {
+		if r, is := d.udpTunnel(b[8:], at+8); is {
+			return r
+		}
 	}
 	return d.payload(b[8:], at+8, UDP)
 }

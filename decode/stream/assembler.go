@@ -12,6 +12,7 @@ type Assembler struct {
 	Counters Counters
 
 	limits Limits
+	open   func(s *Segment) Conduit // of Secure; nil for none
 	out    Receiver
 	flows  map[flowKey]*flow
 	newest *flow // by last segment
@@ -19,12 +20,16 @@ type Assembler struct {
 	timed  *flow // those that wait for something, the one that waits longest first
 	last   *flow // of timed
 	bytes  int   // held by all
+	tubed  int   // of them by conduits
 	due    int64 // when the first of timed may have waited long enough
 	frame  uint64
 
 	emitted int // messages, since the beginning of the segment at hand
 	framed  Framed
 	scratch []frame.Piece
+	plain   []byte  // unmasked
+	parts   []piece // of a chunk
+	sctp    associations
 	in      []piece
 	free    [][]byte
 }
@@ -109,6 +114,7 @@ func (a *Assembler) restart(f *flow, next uint32) {
 	case f.known || f.ignored:
 		a.Counters.Restarts++
 		a.close(f, closed)
+		a.detach(f)
 		f.forget()
 	}
 	f.next, f.first, f.known, f.hasSYN = next, next, true, true
@@ -130,7 +136,7 @@ func (a *Assembler) reset(f *flow, seq uint32) {
 
 // data takes a segment's payload, which begins at seq.
 func (a *Assembler) data(f *flow, s *Segment, seq uint32) Fate {
-	if !f.admit(s.Payload, seq) {
+	if !a.admit(f, s.Payload, seq) {
 		return NotSIP
 	}
 	ahead, size := distance(f.next, seq), len(s.Payload)
@@ -140,7 +146,7 @@ func (a *Assembler) data(f *flow, s *Segment, seq uint32) Fate {
 	}
 	a.in = a.in[:0]
 	for _, p := range s.Pieces {
-		a.in = append(a.in, piece{p, s.Time})
+		a.in = append(a.in, piece{p, s.Time, p.Seq})
 	}
 	n := segment{seq: seq, data: s.Payload, pieces: a.in, cut: s.Cut}
 	switch {
@@ -164,14 +170,14 @@ func (a *Assembler) data(f *flow, s *Segment, seq uint32) Fate {
 }
 
 // admit reports whether a payload is worth looking at, and begins the direction with it if it is the first.
-func (f *flow) admit(b []byte, seq uint32) bool {
+func (a *Assembler) admit(f *flow, b []byte, seq uint32) bool {
 	if f.ignored && !f.wake(b) {
 		return false
 	}
 	if f.known {
 		return true
 	}
-	if foreign(b) {
+	if a.open == nil && foreign(b) {
 		f.ignored = true
 		return false
 	}
@@ -182,9 +188,13 @@ func (f *flow) admit(b []byte, seq uint32) bool {
 // jump goes on at seq, far from where the direction was: another connection on the same addresses whose SYN was not
 // seen, or bytes that the snaplen cut.
 func (a *Assembler) jump(f *flow, seq uint32) {
+	if f.loose && f.tube != nil {
+		a.end(f, Missing, distance(f.next, seq))
+	}
 	if !f.loose {
 		a.close(f, missed)
 		a.gap(f, 0)
+		a.detach(f)
 		f.forget()
 		a.Counters.Restarts++
 		f.known, f.midway, f.first, f.afterGap = true, true, seq, true
@@ -215,6 +225,9 @@ func (a *Assembler) ahead(f *flow, n *segment, now int64) Fate {
 // early takes a segment from before the first one that was seen of a connection. Messages that it has all of are
 // given; it does not matter what else is in it.
 func (a *Assembler) early(f *flow, n *segment) Fate {
+	if f.tube != nil {
+		return NotSIP
+	}
 	f.first = n.seq
 	kept := f.framer
 	f.framer = framer{confirm: true, sip: kept.sip}
@@ -228,6 +241,16 @@ func (a *Assembler) early(f *flow, n *segment) Fate {
 // take frames a segment that begins at f.next.
 func (a *Assembler) take(f *flow, n *segment) Fate {
 	f.next += uint32(len(n.data)) //nolint:gosec // below 64 KiB
+	if a.open != nil {
+		a.follow(f)
+	}
+	switch {
+	case f.tube != nil:
+		return a.takeTube(f, n)
+	case f.whole:
+		a.gather(f, n.data, n.pieces)
+		return Partial
+	}
 	fr := &f.framer
 	w := work{a: a, f: f, b: n.data, pieces: n.pieces}
 	idle, before := fr.state == boundary && len(fr.buf) == 0, fr.skipped
@@ -238,6 +261,10 @@ func (a *Assembler) take(f *flow, n *segment) Fate {
 	}
 	w.run(more)
 	a.keepRest(f, &w)
+	if f.tube != nil { // it has just begun
+		n.data, n.pieces = nil, nil
+		return a.takeTube(f, n)
+	}
 	if n.cut {
 		a.finish(f, cut)
 		fr.state, fr.confirm, f.loose = boundary, true, true
@@ -252,6 +279,14 @@ func (a *Assembler) take(f *flow, n *segment) Fate {
 		f.giveUp(a)
 		return NotSIP
 	}
+}
+
+// takeTube is take for a direction that has a conduit.
+func (a *Assembler) takeTube(f *flow, n *segment) Fate {
+	fate := a.convey(f, n.data, n.pieces)
+	f.loose = f.loose || n.cut // the conduit is told with the next segment how many bytes are missing
+	f.atFin(a)
+	return fate
 }
 
 // keepRest keeps what waits for more bytes.
@@ -296,7 +331,16 @@ func cutPieces(dst, pieces []piece, off int) []piece {
 // finish frames what is in the buffer as its end tells. Unless it was only to settle, the buffer is empty then.
 func (a *Assembler) finish(f *flow, e end) {
 	fr := &f.framer
-	if len(fr.buf) == 0 {
+	switch {
+	case f.tube != nil:
+		a.finishTube(f, e)
+		return
+	case len(fr.buf) == 0:
+		return
+	case f.whole:
+		if e != settle {
+			a.finishWhole(f, nil, true)
+		}
 		return
 	}
 	w := work{a: a, f: f, b: fr.buf, pieces: fr.pieces}
@@ -342,7 +386,11 @@ func (a *Assembler) skipHole(f *flow, now int64) {
 		return
 	}
 	missing := distance(f.next, f.held[0].seq)
-	a.finish(f, missed)
+	if f.tube != nil {
+		a.end(f, Missing, missing)
+	} else {
+		a.finish(f, missed)
+	}
 	a.gap(f, missing)
 	f.next = f.held[0].seq
 	f.state, f.confirm, f.scanned = boundary, true, 0
@@ -351,6 +399,10 @@ func (a *Assembler) skipHole(f *flow, now int64) {
 
 // gap tells of missing bytes, now or when the direction proves to carry SIP.
 func (a *Assembler) gap(f *flow, missing int) {
+	if f.tube != nil {
+		a.gap(f.tube.inner, missing)
+		return
+	}
 	f.afterGap = true
 	f.untold = Gap{
 		Src: f.src, Dst: f.dst, Bytes: f.untold.Bytes + uint64(missing), //nolint:gosec // not negative
@@ -383,6 +435,9 @@ func (a *Assembler) Advance(now int64) {
 	for a.oldest != nil && now-a.oldest.last > a.limits.IdleAge {
 		a.remove(a.oldest)
 	}
+	if a.sctp.oldest != nil {
+		a.advanceSCTP(now)
+	}
 	if now < a.due {
 		return
 	}
@@ -410,6 +465,9 @@ func (a *Assembler) expire(f *flow, now int64) {
 	switch {
 	case len(f.held) > 0 && now >= f.holeDue(&a.limits):
 		a.skipHole(f, now)
+	case f.tube != nil:
+		a.late(f)
+		f.tube.since = now
 	case f.pending:
 		a.finish(f, settle)
 	default:
@@ -424,11 +482,13 @@ func (a *Assembler) Flush(frameNo uint64, now int64) {
 	for a.oldest != nil {
 		a.remove(a.oldest)
 	}
+	a.flushSCTP()
 }
 
 // remove forgets a direction.
 func (a *Assembler) remove(f *flow) {
 	a.close(f, closed)
+	a.detach(f)
 	a.settleTimer(f)
 	a.bytes -= f.charged // the memory that it kept to use again
 	a.unlink(f)
@@ -449,6 +509,10 @@ func (a *Assembler) relieve(f *flow) {
 		v := a.timed
 		a.close(v, missed)
 		a.settleTimer(v)
+	}
+	for a.tubed > a.limits.Total/2 && a.oldest != f { // what conduits hold is held for ever
+		a.Counters.Evicted++
+		a.remove(a.oldest)
 	}
 }
 
@@ -484,7 +548,10 @@ func foreign(b []byte) bool {
 // may follow an HTTP CONNECT.
 func (f *flow) wake(b []byte) bool {
 	b = b[sip.SkipCRLF(b):]
-	if len(b) == 0 || sip.StartLine(b) != sip.Matched {
+	if len(b) == 0 {
+		return false
+	}
+	if _, ws, _ := upgrade(b); !ws && sip.StartLine(b) != sip.Matched {
 		return false
 	}
 	f.forget()

@@ -30,6 +30,9 @@ type flow struct {
 	key          flowKey
 	src, dst     frame.Endpoint
 	peer         *flow
+	tube         *tube // takes the bytes in the framer's place; nil for none
+	layer        Layer // what the bytes are in already
+	whole        bool  // the conduit before it gives messages, not a stream
 	newer, older *flow // by last segment
 	last         int64 // time of the last segment
 
@@ -119,8 +122,14 @@ func (a *Assembler) unlink(f *flow) {
 
 // settleTimer finds out what f waits for, and until when. It must follow whatever may have changed that.
 func (a *Assembler) settleTimer(f *flow) {
-	const perPiece, perSegment = 40, 96
+	const perPiece, perSegment = 48, 104
 	cost := cap(f.buf) + cap(f.pieces)*perPiece + f.heldBytes + len(f.held)*perSegment
+	if t := f.tube; t != nil && (t.first || !t.shared) {
+		size := t.c.Size()
+		a.tubed += size - t.size
+		t.size = size
+		cost += size
+	}
 	a.bytes += cost - f.charged
 	f.charged = cost
 	if len(f.buf) == 0 && len(f.held) == 0 {
@@ -141,7 +150,11 @@ func (a *Assembler) settleTimer(f *flow) {
 		if f.pending {
 			age = a.limits.SettleAge
 		}
-		f.due = min(f.due, f.pieces[n-1].time+age)
+		since := f.pieces[n-1].time
+		if f.tube != nil {
+			since = max(since, f.tube.since)
+		}
+		f.due = min(f.due, since+age)
 	}
 	a.due = min(a.due, f.due)
 }
@@ -209,6 +222,7 @@ func (f *flow) tellGap(a *Assembler) {
 // giveUp takes the direction for something else than SIP after enough bytes without a start line.
 func (f *flow) giveUp(a *Assembler) {
 	if f.barren > a.limits.Search {
+		a.detach(f)
 		a.release(&f.framer)
 		f.forget()
 		f.ignored = true

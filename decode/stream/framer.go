@@ -32,6 +32,7 @@ const (
 type piece struct {
 	frame.Piece
 	time int64
+	done uint64 // the frame that completed the bytes: Seq, or a later one when they were made of several
 }
 
 // framer cuts a direction's bytes into messages. What waits for more bytes is in buf.
@@ -91,22 +92,21 @@ func (w *work) start(e end) bool {
 	if len(b) == 0 {
 		return false
 	}
-	switch n, is := hepExtent(b); {
-	case is == sip.Matched:
-		w.emit(n, false)
-		return true
-	case is == sip.NeedMore && e < closed:
-		return false
-	case is == sip.NeedMore && n > 0:
-		w.skip(len(b)) // its rest is missing, and what is there names no place
-		w.lost()
-		return false
+	if b[0] == hepMagic[0] {
+		if goOn, is := w.hep(b, e); is {
+			return goOn
+		}
 	}
 	m := sip.StartLine(b)
 	if m == sip.Matched && w.f.confirm {
 		m = lineBehind(b, false)
 		if !knownStart(b) {
 			m = sip.NoMatch // the search is stricter with such
+		}
+	}
+	if m == sip.NoMatch && e == more {
+		if goOn, is := w.wrapped(b); is { // in a stream that is not SIP by itself
+			return goOn
 		}
 	}
 	switch {
@@ -118,6 +118,22 @@ func (w *work) start(e end) bool {
 		return false
 	}
 	return true
+}
+
+// hep takes a HEP message. It reports whether b begins with one, or may, and whether the framer is to go on.
+func (w *work) hep(b []byte, e end) (goOn, is bool) {
+	switch n, m := hepExtent(b); {
+	case m == sip.Matched:
+		w.emit(n, false)
+		return true, true
+	case m == sip.NeedMore && e < closed:
+		return false, true
+	case m == sip.NeedMore && n > 0:
+		w.skip(len(b)) // its rest is missing, and what is there names no place
+		w.lost()
+		return false, true
+	}
+	return false, false
 }
 
 // begin says that a message begins at w.at.
@@ -143,6 +159,10 @@ func (w *work) search() bool {
 		return true
 	}
 	found := r.find(f.scanned, len(b), false)
+	hold, ws := w.foundWS(b, &found)
+	if ws {
+		return false
+	}
 	keep := found.at
 	switch found.match {
 	case sip.Matched:
@@ -150,10 +170,10 @@ func (w *work) search() bool {
 		w.begin()
 		return true
 	case sip.NeedMore:
-		keep = tail(b, 0, found.at)
+		keep = min(hold, tail(b, 0, found.at))
 		f.scanned = found.at - keep
 	case sip.NoMatch:
-		keep = tail(b, 0, len(b))
+		keep = min(hold, tail(b, 0, len(b)))
 		f.scanned = max(0, len(b)-keep-len(version)+1)
 	}
 	if keep > 0 {
@@ -367,7 +387,7 @@ func (w *work) emit(size int, truncated bool) bool {
 	a := w.a
 	out := &a.framed
 	out.HEP = f.state == boundary // of SIP the head has begun
-	out.Src, out.Dst = w.f.src, w.f.dst
+	out.Src, out.Dst, out.Layer = w.f.src, w.f.dst, w.f.layer
 	out.Text = w.b[w.at : w.at+size]
 	out.Pieces, out.Frame, out.Time = a.describe(w.pieces, w.at, size)
 	out.Skipped, out.AfterGap, out.Truncated = f.skipped, f.afterGap, truncated
@@ -397,8 +417,8 @@ func (a *Assembler) describe(pieces []piece, off, size int) (out []frame.Piece, 
 		n = min(n-off, size)
 		p.Loc.Off += int64(off)
 		p.Len = uint32(n) //nolint:gosec // at most p.Len
-		if p.Seq >= seq {
-			seq, now = p.Seq, pieces[i].time
+		if pieces[i].done >= seq {
+			seq, now = pieces[i].done, pieces[i].time
 		}
 		a.scratch = append(a.scratch, p)
 		size -= n

@@ -35,6 +35,7 @@ type Framed struct {
 	AfterGap  bool          // bytes before it are missing
 	Truncated bool          // its end is missing
 	HEP       bool          // Text is a HEP message, whatever it carries
+	Layer     Layer         // what the message was wrapped in, beyond TCP
 }
 
 // Gap is a hole in a direction of a connection that carries SIP.
@@ -62,13 +63,14 @@ const (
 	Held                  // behind a hole
 	KeepAlive             // CRLFs between messages (RFC 5626 4.4.1), TCP keep-alives (RFC 9293 3.8.4)
 	Duplicate             // seen before
+	Sealed                // bytes of a conduit that nobody can read, or that are its own (Pipe.Opaque)
 	NotSIP                // belongs to no message
 )
 
 // String is the fate in lower case with "-" between words.
 func (f Fate) String() string {
 	return [...]string{
-		"empty", "completed", "partial", "held", "keep-alive", "duplicate", "not-sip", "?",
+		"empty", "completed", "partial", "held", "keep-alive", "duplicate", "sealed", "not-sip", "?",
 	}[min(f, NotSIP+1)]
 }
 
