@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"sync"
 
@@ -31,6 +32,12 @@ type Config struct {
 	IgnoreCase bool     // Words match whatever the case
 	Sink       Sink     // nil for none
 	Board      *Board   // nil for none
+	// Vault keeps the texts that are not in the captures byte for byte (unmasked WebSocket, decrypted TLS). Whoever reads
+	// texts again reads through Vault.Reader. Nil: such texts cannot be read again. It stays the caller's to close.
+	Vault *decode.Vault
+	// Secrets gives the TLS key logs (NSS format, whole lines) that became known since it was called last; it is called after
+	// each batch was read, by one goroutine at a time. Nil: there are none, and no encrypted record waits for its key.
+	Secrets func() [][]byte
 	// Clock is a monotonic clock in nanoseconds, to measure the stages with (Board.Load). Nil measures nothing. Nothing else
 	// depends on it.
 	Clock func() int64
@@ -71,10 +78,12 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 	p := &pipeline{
 		source:  source,
 		sink:    cfg.Sink,
+		secrets: cfg.Secrets,
 		board:   cfg.Board,
 		tracker: NewTracker(cfg.Limits, cfg.Headers),
 	}
-	p.decoder = decode.NewDecoder(decode.Options{Words: cfg.Words, IgnoreCase: cfg.IgnoreCase})
+	p.decoder = decode.NewDecoder(decode.Options{Words: cfg.Words, IgnoreCase: cfg.IgnoreCase, Vault: cfg.Vault, Secrets: cfg.Secrets != nil})
+	p.tracker.decoder = p.decoder
 	p.streams = decode.NewStreams(p.decoder)
 	p.frames, _ = cfg.Sink.(FrameSink)
 	if p.clock = cfg.Clock; p.clock == nil {
@@ -126,9 +135,10 @@ type job struct {
 // pipeline is the state that the workers share. The mutex guards the lists and flags at the end; what belongs to a
 // serial stage is used by the worker that holds the stage.
 type pipeline struct {
-	source  capture.Source // of the worker that reads
-	sink    Sink           // of the worker that is serial
-	frames  FrameSink      // the sink, if it wants frames
+	source  capture.Source  // of the worker that reads
+	sink    Sink            // of the worker that is serial
+	secrets func() [][]byte // of the worker that reads; nil for none
+	frames  FrameSink       // the sink, if it wants frames
 	clock   func() int64
 	board   *Board
 	decoder *decode.Decoder // shared
@@ -191,6 +201,9 @@ func (p *pipeline) read(ctx context.Context) {
 	err := context.Cause(ctx)                   // not every source looks
 	if err == nil {
 		err = p.source.Next(ctx, &j.Batch)
+	}
+	if p.secrets != nil {
+		j.Secrets = p.secrets()
 	}
 	p.now = j.Batch.Now
 	j.Last = err != nil
@@ -272,9 +285,11 @@ func (p *pipeline) trackBatch(j *job, waiting int) error {
 	if w.Batch.SetBack {
 		p.tracker.Rebase(w.Batch.Now)
 	}
+	rest := w.Media()
 	for m, g := range w.Items() {
 		var v Verdict
 		if m != nil {
+			rest = p.tracker.mediaUntil(rest, m.Seq)
 			v = p.tracker.Message(m)
 		} else {
 			p.tracker.Gap(g)
@@ -290,6 +305,9 @@ func (p *pipeline) trackBatch(j *job, waiting int) error {
 			return err
 		}
 	}
+	p.tracker.mediaUntil(rest, math.MaxUint64)
+	p.tracker.reckon(w)
+	p.tracker.secure(w.Secured())
 	p.tracker.Advance(w.Batch.Now)
 	w.Account(&p.board.acct)
 	load := &p.board.load

@@ -1,6 +1,10 @@
 package correlate
 
-import "time"
+import (
+	"time"
+
+	"sipscope/correlate/media"
+)
 
 // Limits bound what a tracker keeps (law 6). A zero field takes the default.
 type Limits struct {
@@ -8,6 +12,7 @@ type Limits struct {
 	Messages        int // messages kept over all calls; the same rule
 	MessagesPerCall int // further messages of a call are counted, not kept
 	Gaps            int // holes kept
+	Media           media.Limits
 
 	// Keep is how long an ended call stays after its last message, in nanoseconds of packet time; 0 for as long as there is
 	// room.
@@ -38,6 +43,7 @@ const (
 	timerC   = int64(3*time.Minute) + t1   // a proxy gives up after provisionals (RFC 3261 16.6 step 11: over 3 min)
 	agentAge = t1 / 2                      // two agents tell of one message within this, whatever their clocks and distance; a peer repeats it later
 	dupAge   = int64(2 * time.Millisecond) // a tap shows a frame twice within this, a peer never sends it again so soon
+	sameAge  = dupAge / 4                  // likewise where nothing but time tells the two apart
 )
 
 // chainLook is how many messages or transactions a search walks back at the most, so that a peer that sends a million
@@ -67,6 +73,13 @@ type Limited struct {
 	EvictedMessages uint64 `json:"evicted_messages"` // that went with their calls
 	UnkeptMessages  uint64 `json:"unkept_messages"`  // over MessagesPerCall
 	UnkeptGaps      uint64 `json:"unkept_gaps"`
-	SharedAddresses uint64 `json:"shared_addresses"` // messages of an address beyond maxEndpoints of their call
-	SharedMethods   uint64 `json:"shared_methods"`   // messages of a method beyond maxMethods, shown as "?"
+	SharedAddresses uint64 `json:"shared_addresses"`                    // messages of an address beyond maxEndpoints of their call
+	SharedPaths     uint64 `json:"shared_paths"`                        // messages in more distinct tunnels than are told apart
+	SharedMethods   uint64 `json:"shared_methods"`                      // messages of a method beyond maxMethods, shown as "?"
+	EvictedStreams  uint64 `json:"evicted_streams,omitempty"`           // RTP streams that gave room to others (Media)
+	UnprovedStreams uint64 `json:"unproved_streams,omitempty"`          // what may have been RTP streams and gave room before it was proved
+	UnmappedMedia   uint64 `json:"unmapped_media,omitempty"`            // addresses of SDP with one list of payload types too many
+	UnkeptReports   uint64 `json:"unkept_reports,omitempty"`            // RTCP report blocks that counted, without a point of their own
+	ForgottenMedia  uint64 `json:"forgotten_media_addresses,omitempty"` // addresses of SDP that gave room to others
+	Connections     uint64 `json:"connections"`                         // TLS connections forgotten: only the newest are listed
 }

@@ -26,7 +26,8 @@ type msgRec struct {
 	status uint16
 	file   uint16
 	nth    uint16
-	ipid   uint16
+	ipid   uint16 // IP identification; without bitIPID (IPv6) the hop limit
+	path   uint16 // see paths
 	bits   msgBits
 }
 
@@ -172,6 +173,7 @@ type callRec struct {
 type sideRec struct {
 	columns []string         // values of Config.Headers
 	eps     []frame.Endpoint // beyond the inline ones
+	tunnels []string         // distinct paths of its messages, at most maxCallPaths
 	reg     *Registration
 }
 

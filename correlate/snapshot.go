@@ -5,7 +5,6 @@ import (
 
 	"sipscope/capture"
 	"sipscope/decode"
-	"sipscope/decode/frame"
 	"sipscope/decode/sip"
 )
 
@@ -21,17 +20,16 @@ func (t *Tracker) summary(c *callRec, s *Summary) {
 		Dialogs: c.confirmed, EarlyDialogs: c.early, Hops: c.nHops, Diags: c.diags,
 		PDD: c.pdd, Setup: c.setup, Duration: c.duration, EndedBy: c.endedBy, Evidence: c.ev,
 		UserAgent: t.words[c.userAgent], Server: t.words[c.server], Transports: c.transports, Words: c.words,
-		Group: c.group, Relation: c.relation.String(),
+		Group: c.group, Relation: c.relation.String(), Media: t.media.Brief(c.num),
 	}
 	if c.bits&callReleased != 0 {
 		s.ReleasedBy = *t.ep(c, c.releasedBy)
 	}
 	if c.side != 0 {
-		s.Columns = t.sides.at(c.side).columns
+		side := t.sides.at(c.side)
+		s.Columns, s.Tunnels = side.columns, side.tunnels
 	}
-	if len(t.gaps) > 0 {
-		s.Gaps = uint32(len(t.gapsOf(c))) //nolint:gosec // at most Limits.Gaps
-	}
+	s.Gaps = uint32(t.countGaps(c)) //nolint:gosec // at most Limits.Gaps
 	if c.state == StateCancelled && c.bits&callCancel != 0 {
 		s.EndedBy = Caller
 	}
@@ -49,33 +47,6 @@ func (v view) party(a *addrRec) Party {
 // str copies one of a call's texts.
 func (t *Tracker) str(c *callRec, s sip.Span) string {
 	return string(t.texts.get(c.text)[s.Off : s.Off+s.Len])
-}
-
-// gapSlack is how long before its first and after its last message a hole on a call's hop may have held more of it.
-const gapSlack = timerB
-
-// gapsOf gives the holes on the call's hops during its time.
-func (t *Tracker) gapsOf(c *callRec) []decode.Gap {
-	var found []decode.Gap
-	for i := range t.gaps {
-		g := &t.gaps[i]
-		if g.Time < c.first-gapSlack || g.Time > c.last+gapSlack {
-			continue
-		}
-		if t.hasHost(c, g.Src) && t.hasHost(c, g.Dst) {
-			found = append(found, *g)
-		}
-	}
-	return found
-}
-
-func (t *Tracker) hasHost(c *callRec, e frame.Endpoint) bool {
-	for i := range c.nEps {
-		if t.ep(c, uint16(i)).SameHost(e) {
-			return true
-		}
-	}
-	return false
 }
 
 // call copies all that is kept of a call.
@@ -158,11 +129,13 @@ func (v *viewer) addMessages(out *Call) {
 			Seq: r.seq, Nth: r.nth, Time: r.time, Src: *v.t.ep(v.c, r.src), Dst: *v.t.ep(v.c, r.dst),
 			Transport: r.bits.transport(), Flags: r.bits.flags(), Method: t.names.name(r.method), Status: r.status,
 			CSeq: t.txns.at(r.txn).cseq, Txn: v.txn[r.txn], Dialog: v.dlg[r.dialog], Copy: r.bits.copy(), Repeats: v.msg[r.of],
-			SDP: r.bits&bitSDP != 0, Pieces: t.piecesOf(r),
+			SDP: r.bits&bitSDP != 0, Pieces: t.piecesOf(r), Path: t.paths.all[r.path],
 		}
 		if r.of != 0 {
 			m.Interval = r.time - previous[r.of]
-			previous[r.of] = r.time
+			if m.Flags&decode.TapDuplicate == 0 {
+				previous[r.of] = r.time
+			}
 			m.Dialog = v.dlg[t.msgs.at(r.of).dialog]
 		} else {
 			previous[mi] = r.time

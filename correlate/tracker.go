@@ -3,6 +3,7 @@ package correlate
 import (
 	"math/bits"
 
+	"sipscope/correlate/media"
 	"sipscope/decode"
 	"sipscope/decode/sip"
 )
@@ -27,6 +28,7 @@ type Tracker struct {
 	byKey index // hash of a transaction key and its call -> newest transaction; of calls with many
 
 	names    *methods
+	paths    paths
 	interned map[string]uint32 // user agents, reason phrases
 	words    []string          // by interned number; 0 is the empty one
 
@@ -41,9 +43,15 @@ type Tracker struct {
 	noResponse deadlines // requests that wait for a response
 	noFinal    deadlines // INVITEs that wait for a final one
 
-	gaps   []decode.Gap
-	joins  joiner
-	totals Totals
+	media   *media.Tracker
+	sdp     descriptions
+	decoder *decode.Decoder // reads session descriptions; nil: nobody wants them
+	proved  [2]uint64       // packets known to be RTP, RTCP since Reckoned
+	gaps    gapRecs
+	joins   joiner
+	totals  Totals
+
+	secured securedRows
 }
 
 // Totals counts over a whole run; what limits evict stays counted.
@@ -64,8 +72,9 @@ type Totals struct {
 // NewTracker makes an empty archive. headers are those whose first value each call keeps (Summary.Columns).
 func NewTracker(limits Limits, headers []string) *Tracker {
 	return &Tracker{
+		media:  media.NewTracker(limits.Media),
 		limits: limits.withDefaults(), headers: headers,
-		names: newMethods(), interned: map[string]uint32{}, words: []string{""}, joins: newJoiner(),
+		names: newMethods(), paths: newPaths(), interned: map[string]uint32{}, words: []string{""}, joins: newJoiner(),
 	}
 }
 
@@ -85,6 +94,7 @@ type seen struct {
 	ci       uint32
 	src, dst uint16
 	method   uint16 // of the request, or CSeq's
+	path     uint16 // see paths
 }
 
 // Message takes the next message. Everything of m is free again afterwards.
@@ -94,7 +104,7 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 	ci, fresh := t.callOf(m)
 	c := t.calls.at(ci)
 	x := seen{m: m, c: c, ci: ci, src: t.endpoint(c, m.Src), dst: t.endpoint(c, m.Dst)}
-	x.method = t.methodOf(&m.SIP)
+	x.method, x.path = t.methodOf(&m.SIP), t.path(c, &m.Path)
 	if fresh {
 		t.begin(&x)
 	}
@@ -120,6 +130,7 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 	v.State = c.state
 	if of == 0 {
 		t.join(&x, fresh)
+		t.describe(&x, mi)
 	}
 	t.settle(ci, c)
 	t.enforce()
@@ -198,18 +209,21 @@ func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
 	if int(c.kept) >= t.limits.MessagesPerCall {
 		t.limited.UnkeptMessages++
 		if of != 0 {
-			t.markDuplicate(m, t.msgs.at(of))
+			t.markDuplicate(x, t.msgs.at(of))
 		}
 		return 0, of
 	}
 	mi, r := t.msgs.alloc()
 	*r = msgRec{
 		time: m.Time, seq: m.Seq, sig: uint32(m.Keys.Sig), //nolint:gosec // low half wanted
-		src: x.src, dst: x.dst, method: x.method, status: m.SIP.Status, nth: m.Nth, ipid: m.IPID, txn: ti, of: of,
+		src: x.src, dst: x.dst, method: x.method, status: m.SIP.Status, nth: m.Nth, ipid: m.IPID, path: x.path, txn: ti, of: of,
+	}
+	if !m.HasIPID {
+		r.ipid = uint16(m.TTL)
 	}
 	if of != 0 {
 		o := t.msgs.at(of)
-		t.markDuplicate(m, o)
+		t.markDuplicate(x, o)
 		o.last = mi
 	}
 	r.bits = msgBits(m.Flags) | msgBits(m.Transport)<<transportShift
@@ -262,9 +276,11 @@ func (t *Tracker) original(x *seen, ti uint32) uint32 {
 	return 0
 }
 
-// markDuplicate tells the tap's second sight of a frame from a retransmission: same IP id, at once (law 4).
-func (t *Tracker) markDuplicate(m *decode.Message, original *msgRec) {
-	last := original
+// markDuplicate tells the tap's second sight of a frame from a retransmission (law 4): the same bytes at once, with the
+// same IP id. IPv6 has no id: then it must be within sameAge, or have come on another path or with another hop limit.
+// Both are far below what RFC 3261 lets a peer wait before it sends again (T1).
+func (t *Tracker) markDuplicate(x *seen, original *msgRec) {
+	m, last := x.m, original
 	if original.last != 0 {
 		last = t.msgs.at(original.last)
 	}
@@ -274,10 +290,26 @@ func (t *Tracker) markDuplicate(m *decode.Message, original *msgRec) {
 		}
 		return
 	}
-	sameID := m.HasIPID == (last.bits&bitIPID != 0) && m.IPID == last.ipid
-	if sameID && m.Time-last.time <= dupAge && m.Transport == decode.UDP {
+	later := m.Time - last.time
+	if later > dupAge || m.Transport != decode.UDP || m.HasIPID != (last.bits&bitIPID != 0) || !sameSize(m, last) {
+		return
+	}
+	if m.HasIPID {
+		if m.IPID == last.ipid {
+			m.Flags |= decode.TapDuplicate
+		}
+		return
+	}
+	if later <= sameAge || x.path != last.path || uint16(m.TTL) != last.ipid {
 		m.Flags |= decode.TapDuplicate
 	}
+}
+
+// sameSize reports whether a message is as long as an earlier one, as far as that can be told: what the snaplen cut, and
+// what came in several frames, need not be cut alike.
+func sameSize(m *decode.Message, r *msgRec) bool {
+	const odd = decode.Truncated | decode.Reassembled
+	return (m.Flags|r.bits.flags())&odd != 0 || len(m.Pieces) != 1 || m.Pieces[0].Len == r.size
 }
 
 func (t *Tracker) keepPieces(r *msgRec, pieces []decode.Piece) {
@@ -350,17 +382,26 @@ func (t *Tracker) Totals() Totals {
 }
 
 // Limited gives what the limits have cost so far.
-func (t *Tracker) Limited() Limited { return t.limited }
+func (t *Tracker) Limited() Limited {
+	l := t.limited
+	gone := t.media.LetGo()
+	l.EvictedStreams, l.UnprovedStreams = gone.Evicted, gone.Unproved
+	l.ForgottenMedia, l.UnmappedMedia, l.UnkeptReports = gone.Unkept, gone.Unmapped, gone.UnkeptPoints
+	if t.sdp.awake {
+		l.ForgottenMedia += t.sdp.dropped
+	}
+	return l
+}
 
 // Gap takes a hole in a stream or a datagram.
 func (t *Tracker) Gap(g *decode.Gap) {
 	t.Advance(g.Time)
 	t.totals.Gaps++
-	if len(t.gaps) >= t.limits.Gaps {
+	if len(t.gaps.all) >= t.limits.Gaps {
 		t.limited.UnkeptGaps++
 		return
 	}
-	t.gaps = append(t.gaps, *g)
+	t.gaps.add(g)
 }
 
 // hashCall folds a call's index into a transaction key, so that keys need no Call-ID of their own.

@@ -23,8 +23,7 @@ const truths = "../../shared/pcaps"
 
 // later names the captures whose messages lie inside what later issues open: tunnels, WebSocket, TLS, HEP, ESP.
 var later = []string{
-	"edge/gre.pcap", "edge/vxlan.pcap", "peers/hep3_kamailio.pcap", "peers/hep3_sngrep.pcap", "peers/tls12_keylog.pcap",
-	"peers/tls13_keylog.pcap", "peers/websocket.pcap", "tls-keylog/", "negbie__heplify/erspan_sip_ipv4_udp.pcapng",
+	"edge/gre.pcap", "edge/vxlan.pcap", "peers/hep3_kamailio.pcap", "peers/hep3_sngrep.pcap", "negbie__heplify/erspan_sip_ipv4_udp.pcapng",
 }
 
 // truth is the part of a truth file that this stage can be held to.
@@ -80,11 +79,29 @@ func run(t *testing.T, path string, cfg correlate.Config) (*correlate.Board, err
 	}
 	defer func() { _ = files.Close() }()
 	cfg.Board = &correlate.Board{}
+	cfg.Secrets = secretsOf(path, files)
 	err = correlate.Run(context.Background(), files, cfg)
 	if err != nil && !errors.Is(err, capture.ErrDamaged) {
 		return nil, err
 	}
 	return cfg.Board, nil
+}
+
+// secretsOf gives the TLS keys of a capture: those beside it, and those in it.
+func secretsOf(path string, files *capture.Files) func() [][]byte {
+	var log [][]byte
+	if b, err := os.ReadFile(strings.TrimSuffix(path, filepath.Ext(path)) + ".keys"); err == nil {
+		log = append(log, b)
+	}
+	known := 0
+	return func() [][]byte {
+		out := log
+		log = nil
+		if inside := files.Secrets(); len(inside) > known {
+			out, known = append(out, inside[known:]...), len(inside)
+		}
+		return out
+	}
 }
 
 // captures calls f for every capture with a truth.

@@ -1,6 +1,7 @@
 package correlate
 
 import (
+	"sipscope/correlate/media"
 	"sipscope/decode"
 	"sipscope/decode/frame"
 )
@@ -62,11 +63,14 @@ type Summary struct {
 	UserAgent  string   // of the first request that had one
 	Server     string   // User-Agent or Server of the first response that had one
 	Transports uint8    // bit 1<<decode.Transport
+	Tunnels    []string // distinct paths of its messages, such as "vlan:100/gre", by first sight; at most eight, read-only
 	Columns    []string // first value of each of Config.Headers in the call, "" when absent
 	Words      uint64   // bit i: Config.Words[i] occurred in a message of the call
 
 	Group    uint32 // lowest Num among the calls joined with this one, 0 for none
 	Relation string // how it was joined: one of Relations
+
+	Media media.Brief // its RTP streams in short
 }
 
 // Side is the end of a call that did something.
@@ -114,6 +118,7 @@ type Message struct {
 	Interval  int64 // nanoseconds since the message was last sent, when Repeats >= 0
 	SDP       bool
 	Pieces    []decode.Piece // where its text can be read again
+	Path      frame.Path     // tags, labels and tunnels that the frame was in, as far as they are shown
 }
 
 // TxnState is where a passive transaction machine stands (RFC 3261 17, seen from outside).

@@ -47,7 +47,8 @@ type key struct {
 // cutting is a stream while it is cut.
 type cutting struct {
 	Stream
-	seen [2]uint64 // payload types in Payloads, a bit each
+	side correlate.Side // that sends it
+	seen [2]uint64      // payload types in Payloads, a bit each
 }
 
 func newCutter(calls []correlate.Call, text Text, o Options) *Cutter {
@@ -62,7 +63,7 @@ func newCutter(calls []correlate.Call, text Text, o Options) *Cutter {
 	}
 	c := &Cutter{
 		opts: o, began: math.MaxInt64, fragments: frame.NewDefragmenter(), index: map[key]*cutting{},
-		names: namings{of: map[frame.Endpoint][]naming{}, types: o.Types},
+		names: namings{of: map[frame.Endpoint][]naming{}, types: o.Types, secrets: map[int]*secrets{}},
 	}
 	for i := range calls {
 		c.began = min(c.began, calls[i].First)
@@ -171,6 +172,7 @@ func (c *Cutter) stream(f *frame.Packet, p *rtp.Packet, to, from *naming, seq ui
 		if named != nil {
 			m := &c.names.media[named.medium]
 			s.Medium, s.Type, s.Secure = m.line, m.kind, m.secure
+			s.side = sender(m.side, to != nil)
 		}
 		if to != nil {
 			s.Message = c.names.media[to.medium].message
@@ -248,13 +250,26 @@ func (c *Cutter) copy(b []byte) []byte {
 	return c.chunk[at:len(c.chunk):len(c.chunk)]
 }
 
+// sender is the end that sends a stream whose destination, or else its source, the SDP of an end named.
+func sender(author correlate.Side, destination bool) correlate.Side {
+	switch {
+	case author == correlate.Caller && destination:
+		return correlate.Callee
+	case author == correlate.Callee && destination:
+		return correlate.Caller
+	}
+	return author
+}
+
 // Result gives what was cut so far. The Cutter goes on; packets are shared.
 func (c *Cutter) Result() *Result {
-	r := &Result{Streams: make([]Stream, len(c.streams)), Began: c.began, Counts: c.counts}
+	all := slices.Clone(c.streams)
+	slices.SortStableFunc(all, func(a, b *cutting) int { return a.Call - b.Call })
+	r := &Result{Streams: make([]Stream, len(all)), Began: c.began, Counts: c.counts, secrets: c.names.secrets}
 	r.Counts.Refused, r.Counts.Unread = c.names.refused, c.names.unread
-	for i, s := range c.streams {
+	for i, s := range all {
 		r.Streams[i] = s.Stream
+		r.sides = append(r.sides, s.side)
 	}
-	slices.SortStableFunc(r.Streams, func(a, b Stream) int { return a.Call - b.Call })
 	return r
 }

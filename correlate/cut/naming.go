@@ -31,6 +31,7 @@ const (
 type medium struct {
 	message, line int
 	kind          string
+	side          correlate.Side // its author
 	secure        bool
 	formats       []Payload
 }
@@ -58,6 +59,8 @@ type namings struct {
 	session sdp.Session
 	message sip.Message
 	scratch []Payload
+	secrets map[int]*secrets // by call
+	side    correlate.Side   // author of the session at hand
 }
 
 // call takes the addresses that a call's messages name.
@@ -86,6 +89,7 @@ func (n *namings) call(index int, c *correlate.Call, text Text, linger int64) {
 			continue
 		}
 		sdp.ParseInto(body, &n.session)
+		n.side = n.secret(index, c, i, body)
 		b := binder{n: n, addresses: addresses, base: naming{since: m.Seq, until: until, call: index}}
 		for line := range n.session.Media {
 			b.medium(i, line, &n.session.Media[line])
@@ -176,7 +180,7 @@ func (b *binder) repeats(list []naming, control bool) bool {
 
 // read reads an m= line. Its formats share memory with those of the line before, until it is kept.
 func (n *namings) read(message, line int, m *sdp.Media) medium {
-	x := medium{message: message, line: line, kind: n.word(m.Type), secure: m.Secure(), formats: n.scratch[:0]}
+	x := medium{message: message, line: line, kind: n.word(m.Type), side: n.side, secure: m.Secure(), formats: n.scratch[:0]}
 	for i := range m.Formats {
 		if f := &m.Formats[i]; f.PT >= 0 {
 			x.formats = append(x.formats, n.format(f))
@@ -297,8 +301,13 @@ func (n *namings) payload(pt uint8, by ...*naming) Payload {
 			}
 		}
 	}
+	const stereo = 10 // L16 of two channels, the only static type with more than one (RFC 3551 6)
 	name, clock := sdp.StaticPayload(int(pt))
-	return Payload{PT: pt, Name: name, Clock: clock, Channels: 1}
+	p := Payload{PT: pt, Name: name, Clock: clock, Channels: 1}
+	if pt == stereo {
+		p.Channels = 2
+	}
+	return p
 }
 
 // candidate reads an ICE candidate: foundation, component, transport, priority, address, port, and more (RFC 8839 5.1).

@@ -83,6 +83,9 @@ type Result struct {
 	Streams []Stream // by call, in order of their first packets
 	Began   int64    // time of the first message of all calls, ns since 1970-01-01 UTC
 	Counts  Counts
+
+	sides   []correlate.Side // of Streams
+	secrets map[int]*secrets // by call
 }
 
 // Counts say what became of the datagrams to and from the addresses of the calls.

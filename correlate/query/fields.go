@@ -64,7 +64,7 @@ func Fields() []Field {
 // fieldTable is the one place where fields are made.
 func fieldTable() []field {
 	var all []field
-	for _, part := range [][]field{identityFields(), partyFields(), addressFields(), countFields(), timeFields()} {
+	for _, part := range [][]field{identityFields(), partyFields(), addressFields(), countFields(), timeFields(), mediaFields()} {
 		all = append(all, part...)
 	}
 	return all

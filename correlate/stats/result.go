@@ -29,7 +29,8 @@ func NewTotals(acct decode.Accounting, totals correlate.Totals, limited correlat
 		Packets: acct.Packets, Outcomes: map[string]uint64{}, Malformed: map[string]uint64{},
 		Streams: Streams{
 			Datagrams: acct.Streams.Datagrams, Gaps: acct.Streams.Gaps, Evicted: acct.Streams.Evicted,
-			Overlaps: acct.Streams.Overlaps,
+			Overlaps: acct.Streams.Overlaps, Unkept: acct.Streams.Unkept,
+			Secrets: acct.Streams.Secrets,
 		},
 		CallIDs: totals.CallIDs, Transactions: totals.Transactions, Limited: limited,
 		InviteDialogs: InviteDialogs{
@@ -48,6 +49,10 @@ type Streams struct {
 	Gaps      uint64 `json:"gaps"`               // holes in TCP streams
 	Evicted   uint64 `json:"evicted"`            // TCP flows and fragment groups that a limit ended
 	Overlaps  uint64 `json:"overlaps"`           // fragments or segments that contradict earlier bytes
+	// Unkept counts messages whose text was decoded (unmasked, decrypted) and could not be kept: it cannot be shown.
+	Unkept uint64 `json:"texts_unkept,omitempty"`
+	// Secrets counts TLS secrets that were forgotten for newer ones.
+	Secrets uint64 `json:"tls_secrets_forgotten,omitempty"`
 }
 
 // InviteDialogs counts pairs of tags within a Call-ID.
@@ -81,9 +86,10 @@ type Result struct {
 	InviteDialogs InviteDialogs     `json:"invite_dialogs"`
 	States        States            `json:"states"`
 	Attempts      Attempts          `json:"attempts"`
-	PDD           *Distribution     `json:"pdd_ms"`      // first INVITE to first 18x at the caller
-	Setup         *Distribution     `json:"setup_ms"`    // first INVITE to first 2xx at the caller
-	Duration      *Distribution     `json:"duration_ms"` // that 2xx to the first BYE
+	PDD           *Distribution     `json:"pdd_ms"`        // first INVITE to first 18x at the caller
+	Setup         *Distribution     `json:"setup_ms"`      // first INVITE to first 2xx at the caller
+	Duration      *Distribution     `json:"duration_ms"`   // that 2xx to the first BYE
+	RTP           *RTP              `json:"rtp,omitempty"` // nil without a stream
 	CallsPeak     uint64            `json:"calls_per_second_peak"`
 	ActivePeak    uint64            `json:"concurrent_calls_peak"` // at most 1,048,576 are told apart
 	Hosts         []Ranked          `json:"busiest_hosts"`         // by messages sent and received

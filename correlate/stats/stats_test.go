@@ -118,7 +118,8 @@ func TestJSON(t *testing.T) {
 		`"seer_percent":null,"ner_percent":null},"pdd_ms":null,"setup_ms":null,"duration_ms":null,` +
 		`"calls_per_second_peak":0,"concurrent_calls_peak":0,"busiest_hosts":[],"user_agents":[],"servers":[],` +
 		`"overflow":{"methods":0,"statuses":0,"hosts":0,"user_agents":0,"servers":0},` +
-		`"limited":{"evicted_calls":0,"expired_calls":0,"evicted_messages":0,"unkept_messages":0,"unkept_gaps":0,"shared_addresses":0,"shared_methods":0}}`
+		`"limited":{"evicted_calls":0,"expired_calls":0,"evicted_messages":0,"unkept_messages":0,"unkept_gaps":0,"shared_addresses":0,` +
+		`"shared_paths":0,"shared_methods":0,"connections":0}}`
 	if diff := cmp.Diff(want, string(data)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

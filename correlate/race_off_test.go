@@ -1,0 +1,5 @@
+//go:build !race
+
+package correlate_test
+
+const raceDetector = false // the race detector is off
