@@ -69,13 +69,15 @@ func (s *site) serveCall(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *site) ladder() ladder.Options { return ladder.Options{Source: s.title} }
+func (s *site) ladder() ladder.Options {
+	return ladder.Options{Source: s.title, Streams: s.data.Streams, Findings: s.data.Findings}
+}
 
 // servePage is GET /api/v1/calls/{num}/page.
 func (s *site) servePage(w http.ResponseWriter, r *http.Request) error {
 	var b []byte
 	err := s.withCall(r, func(c *correlate.Call) (err error) {
-		b, err = s.srv.cfg.Pages.CallJSON(nil, c, s.data.text(c))
+		b, err = s.srv.cfg.Pages.CallJSON(nil, c, s.data.text(c), s.data.media(c.Num))
 		return err
 	})
 	if err != nil {
@@ -99,7 +101,7 @@ func shell(view string) handler {
 			err = draw()
 		} else {
 			err = s.withCall(r, func(c *correlate.Call) error {
-				page.Call, page.Text = c, s.data.text(c)
+				page.Call, page.Text, page.Media = c, s.data.text(c), s.data.media(c.Num)
 				if m, no := strconv.Atoi(r.URL.Query().Get("m")); no == nil && m >= 0 && m < len(c.Messages) {
 					page.Message = m
 				}

@@ -15,6 +15,8 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
+	"sipscope/correlate/media"
+	"sipscope/correlate/media/judge"
 	"sipscope/correlate/stats"
 	"sipscope/decode"
 	"sipscope/render/save"
@@ -66,6 +68,9 @@ type Data struct {
 	Stats func(ctx context.Context) (stats.Result, error)
 	// Err is what ended the reading, nil while it goes on and after a good end. Nil for never.
 	Err func() error
+	// Streams copies the RTP streams of a call by its number, Findings judges them. Nil without media.
+	Streams  func(call uint32) []media.Stream
+	Findings func(call uint32) []judge.Finding
 	// Progress is how much was read, in bytes; total is 0 when not known. Nil for not known.
 	Progress func() (done, total int64)
 	// Status is what live sources say of themselves; nil for files.
@@ -86,7 +91,7 @@ type Pages interface {
 	// Shell writes the page that shows a view, with what it can show without scripts.
 	Shell(w io.Writer, s Shell) error
 	// CallJSON appends what a page shows of a call: a document of its own. text gives nil for what cannot be read again.
-	CallJSON(dst []byte, c *correlate.Call, text func(message int) []byte) ([]byte, error)
+	CallJSON(dst []byte, c *correlate.Call, text func(message int) []byte, m Media) ([]byte, error)
 	// OverviewJSON appends the charts with their tables, facts and accounting.
 	OverviewJSON(dst []byte, o Overview) ([]byte, error)
 	// Assets are files served as /assets/NAME and kept by browsers for a year: names carry a hash of the content.
@@ -105,6 +110,7 @@ type Shell struct {
 	View    string                   // ViewOverview, ViewCalls or ViewCall
 	Call    *correlate.Call          // of ViewCall, else nil
 	Text    func(message int) []byte // of Call; nil for what cannot be read again
+	Media   Media                    // of Call
 	Message int                      // 0-based in Call, the one that the address names; -1 for none
 	Title   string                   // of the capture
 	Base    string                   // what every address of the capture begins with: "", or "/u/3" of an uploaded one
@@ -112,6 +118,30 @@ type Shell struct {
 	Live    bool                     // the capture is still being read
 	Upload  bool                     // captures can be uploaded
 	Version string                   // of the program
+}
+
+// Media is what is known of the media of one call.
+type Media struct {
+	Streams  []media.Stream
+	Findings []judge.Finding
+}
+
+// StreamsOf gives the streams, whatever the number: ladder.StreamsFunc.
+func (m *Media) StreamsOf(uint32) []media.Stream { return m.Streams }
+
+// FindingsOf gives the findings, whatever the number: ladder.FindingsFunc.
+func (m *Media) FindingsOf(uint32) []judge.Finding { return m.Findings }
+
+// media copies what is known of the media of a call.
+func (d *Data) media(num uint32) Media {
+	var m Media
+	if d.Streams != nil {
+		m.Streams = d.Streams(num)
+	}
+	if d.Findings != nil {
+		m.Findings = d.Findings(num)
+	}
+	return m
 }
 
 // Overview is what there is to say about all calls.

@@ -62,7 +62,7 @@ func (p *fakePages) Shell(w io.Writer, s Shell) error {
 	return nil
 }
 
-func (p *fakePages) CallJSON(dst []byte, c *correlate.Call, text func(int) []byte) ([]byte, error) {
+func (p *fakePages) CallJSON(dst []byte, c *correlate.Call, text func(int) []byte, _ Media) ([]byte, error) {
 	if p.panics {
 		panic("a packet broke the page")
 	}

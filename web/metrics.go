@@ -64,6 +64,15 @@ func descriptions() []description {
 		{"sip_requests_total", "SIP requests, by method.", []string{"method"}},
 		{"sip_responses_total", "SIP responses, by class of the status.", []string{"class"}},
 		{"calls", "Calls kept, by state.", []string{"state"}},
+		{"rtp_streams_total", "RTP streams found.", nil},
+		{"rtp_streams", "RTP streams kept.", nil},
+		{"rtp_packets_total", "RTP packets of streams.", nil},
+		{"rtcp_packets_total", "RTCP packets.", nil},
+		{"rtp_missing_packets_total", "RTP packets that never came, by gaps of the sequence.", nil},
+		{"rtp_duplicate_packets_total", "RTP packets that came twice.", nil},
+		{"rtp_reordered_packets_total", "RTP packets that came late.", nil},
+		{"rtp_mos_estimated", "Estimated MOS (ITU-T G.107) of the RTP streams kept.", nil},
+		{"rtp_jitter_seconds", "Largest interarrival jitter (RFC 3550) of the RTP streams kept.", nil},
 		{"evicted_total", "What limits of memory ended.", []string{"what"}},
 		{"reassembly_losses_total", "What reassembly could not do: holes, incomplete datagrams, overlaps.", []string{"what"}},
 		{"kernel_dropped_packets_total", "Packets that the kernel dropped before they were read.", nil},
@@ -133,6 +142,7 @@ func (s *scrape) seconds(name string, ns int64, labels ...string) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	s := &scrape{m, ch}
 	s.losses()
+	s.media()
 	s.live()
 	s.load()
 	if m.streams != nil {
@@ -153,6 +163,35 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for state, n := range byState(&result.States) {
 		s.gauge("calls", float64(n), state)
 	}
+	if r := result.RTP; r != nil {
+		s.summary("rtp_mos_estimated", r.MOS, 1)
+		s.summary("rtp_jitter_seconds", r.Jitter, 1e-3)
+	}
+}
+
+// summary gives a distribution by its quantiles, times unit.
+func (s *scrape) summary(name string, d *stats.Distribution, unit float64) {
+	if d == nil {
+		return
+	}
+	quantiles := map[float64]float64{0.5: d.P50 * unit, 0.9: d.P90 * unit, 0.99: d.P99 * unit}
+	m, err := prometheus.NewConstSummary(s.m.desc[name], d.Count, d.Mean*float64(d.Count)*unit, quantiles)
+	if err == nil {
+		s.ch <- m
+	}
+}
+
+// media tells of RTP.
+func (s *scrape) media() {
+	c := s.m.data.Board.MediaCounts()
+	s.count("rtp_streams_total", c.Streams)
+	s.gauge("rtp_streams", float64(c.Live))
+	s.count("rtp_packets_total", c.Packets)
+	s.count("rtcp_packets_total", c.RTCP)
+	s.count("rtp_missing_packets_total", c.Missing)
+	s.count("rtp_duplicate_packets_total", c.Duplicates)
+	s.count("rtp_reordered_packets_total", c.Reordered)
+	s.count("evicted_total", c.Evicted, "rtp_streams")
 }
 
 // losses tells what became of packets, and what was given up.
@@ -166,6 +205,11 @@ func (s *scrape) losses() {
 	s.count("evicted_total", limited.UnkeptMessages, "messages_unkept")
 	s.count("evicted_total", limited.UnkeptGaps, "gaps_unkept")
 	s.count("evicted_total", acct.Streams.Evicted, "streams")
+	s.count("evicted_total", limited.UnprovedStreams, "rtp_streams_unproved")
+	s.count("evicted_total", limited.ForgottenMedia, "media_addresses")
+	s.count("evicted_total", limited.Connections, "tls_connections")
+	s.count("evicted_total", acct.Streams.Secrets, "tls_secrets")
+	s.count("evicted_total", acct.Streams.Unkept, "texts_unkept")
 	s.count("reassembly_losses_total", acct.Streams.Gaps, "stream_gaps")
 	s.count("reassembly_losses_total", acct.Streams.Datagrams, "incomplete_datagrams")
 	s.count("reassembly_losses_total", acct.Streams.Overlaps, "overlaps")

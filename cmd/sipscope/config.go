@@ -23,6 +23,7 @@ import (
 type config struct {
 	Theme   string        `toml:"theme" comment:"auto, dark, light or mono; NO_COLOR makes it mono"`
 	ASCII   bool          `toml:"ascii" comment:"draw with nothing but ASCII"`
+	KeyLog  string        `toml:"keylog" comment:"TLS key log that decrypts connections, as -k does; it need not be there yet"`
 	Mouse   bool          `toml:"mouse" comment:"the mouse selects and scrolls in the program, not in the terminal"`
 	List    configList    `toml:"list"`
 	Ladder  configLadder  `toml:"ladder"`

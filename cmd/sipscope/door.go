@@ -18,6 +18,8 @@ import (
 type door struct {
 	source   capture.Source
 	texts    decode.TextReader          // texts of messages
+	vault    *decode.Vault              // of texts that are not in the packets byte for byte
+	keys     *keyLog                    // TLS secrets; nil when there cannot be any
 	frames   save.Source                // frames of calls
 	name     string                     // for titles: files, interfaces, listeners
 	progress func() (done, total int64) // bytes of files; nil when live
@@ -46,7 +48,8 @@ func (in *input) open(ctx context.Context, cmd *cobra.Command, args []string, ag
 		if n := len(in.files) + len(args); n > 0 {
 			return nil, usagef("leave out one of them", "captures and live sources cannot be read together")
 		}
-		return in.openLive(ctx, cmd.Name())
+		d, err := in.openLive(ctx, cmd.Name())
+		return in.unlock(d, err)
 	}
 	if in.live.write != "" {
 		return nil, usagef("try: sipscope capture FILE -O OUT, or: sipscope export FILE --filter ... -o OUT",
@@ -60,7 +63,7 @@ func (in *input) open(ctx context.Context, cmd *cobra.Command, args []string, ag
 	if err != nil {
 		return nil, err
 	}
-	d, err := openFiles(paths, again)
+	d, err := in.unlock(openFiles(paths, again))
 	if err != nil || f == nil {
 		return d, err
 	}
@@ -68,6 +71,18 @@ func (in *input) open(ctx context.Context, cmd *cobra.Command, args []string, ag
 		fmt.Fprintln(in.io.err, fragmentsKept)
 	}
 	d.source = capture.Choose(d.source, f.Match)
+	return d, nil
+}
+
+// unlock gives a door that was opened the key log that the user named.
+func (in *input) unlock(d *door, err error) (*door, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err = in.openKeyLog(d); err != nil {
+		d.close()
+		return nil, err
+	}
 	return d, nil
 }
 
@@ -84,9 +99,24 @@ func openFiles(paths []string, again bool) (*door, error) {
 	if err != nil {
 		return nil, usageError{err: err}
 	}
-	return &door{
-		source: files, texts: files, frames: save.FromFiles(files), name: sourceName(paths),
+	d := &door{
+		source: files, frames: save.FromFiles(files), name: sourceName(paths),
 		progress: func() (done, total int64) { return files.Offset(), files.Size() },
 		closers:  []func() error{files.Close},
-	}, nil
+	}
+	if mayHoldSecrets(paths) {
+		d.keys = &keyLog{files: files, taken: map[*byte]bool{}}
+	}
+	if again {
+		d.vault = decode.NewVault(decode.VaultOptions{})
+	}
+	d.readAgain(files)
+	return d, nil
+}
+
+// readAgain says where texts are read again: in the packets that under keeps, or in the vault.
+func (d *door) readAgain(under decode.TextReader) {
+	d.texts = d.vault.Reader(under)
+	d.frames.Text = textOf(d.texts)
+	d.closers = append(d.closers, d.vault.Close)
 }

@@ -24,12 +24,14 @@ type exportCommand struct {
 	force    bool
 	hop      int
 	fast     bool
+	audio    string
+	streams  []int
 }
 
 func newExport(std stdio) *cobra.Command {
 	c := &exportCommand{input: input{io: std}}
 	cmd := &cobra.Command{
-		Use:   "export FILE... -o OUT",
+		Use:   "export FILE... {-o OUT | --audio OUT}",
 		Short: "Write calls to a file: their frames, messages, ladders or summaries",
 		Long: `Write the chosen calls to a file. The format follows from its ending, or from --format:
 
@@ -39,13 +41,17 @@ byte and with their times. The file appears when it is whole: what fails or is i
 existing file is kept unless --force is given, and a capture that is being read is kept in any case.
 
 The format sipp writes one call as two scenarios for SIPp, OUT-uac.xml and OUT-uas.xml: what the caller sent and received,
-and what the callee did, or with --hop N both from the N-th pair of participants. docs/sipp.md tells more.`,
+and what the callee did, or with --hop N both from the N-th pair of participants. docs/sipp.md tells more.
+
+With --audio FILE the sound of one call is written as a WAV file, caller left and callee right: G.711, G.722 and linear
+PCM, SRTP with keys from SDP too. A folder (calls/) takes several calls. docs/audio.md tells more.`,
 		Example: `  sipscope export trace.pcap --call 3 -o call3.pcap
   sipscope export trace.pcap --filter 'state == "failed"' -o failed.pcapng
   sipscope export trace.pcap --call 3 -o call3.txt
   sipscope export trace.pcap --filter 'duration > 60' -o long.csv
   sipscope export trace.pcap --call 3 --format ladder -o -
-  sipscope export trace.pcap --call 3 --format sipp -o call3`,
+  sipscope export trace.pcap --call 3 --format sipp -o call3
+  sipscope export trace.pcap --call 3 --audio call3.wav`,
 		RunE: c.run,
 	}
 	f := cmd.Flags()
@@ -56,6 +62,8 @@ and what the callee did, or with --hop N both from the N-th pair of participants
 	f.BoolVar(&c.force, "force", false, "overwrite an existing file")
 	f.IntVar(&c.hop, "hop", 0, "with sipp: take both sides from this pair of participants, 1 for the caller's")
 	f.BoolVar(&c.fast, "fast", false, "with sipp: without the recorded pauses")
+	f.StringVar(&c.audio, "audio", "", "write the sound of one call as WAV; a folder takes several; - for standard output")
+	f.IntSliceVar(&c.streams, "stream", nil, "with --audio: these streams, one or two, by their numbers in: sipscope media")
 	c.flags(f)
 	c.filterFlags(f)
 	return cmd
@@ -99,6 +107,12 @@ func (c *exportCommand) chooseFormat() (save.Format, error) {
 }
 
 func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
+	if err := c.checkAudio(); err != nil {
+		return err
+	}
+	if c.audio != "" {
+		return c.readAudio(cmd, args)
+	}
 	if c.out == "" {
 		return usagef("try: -o call.pcap", "no output file named")
 	}
@@ -125,11 +139,14 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	m := newMediaOf(a.board, a.quiet)
 	job := save.Job{
 		Path: c.out, Format: format, Force: c.force, Together: c.together, Headers: a.cols,
 		Calls: save.Numbered(a.board, slices.Values(nums)), Total: len(nums),
 		Source: a.door.frames,
-		Ladder: ladder.Options{Source: a.source(), Of: a.countCalls(), Accounting: a.accountingLine()},
+		Ladder: ladder.Options{
+			Source: a.source(), Of: a.countCalls(), Accounting: a.accountingLine(), Streams: m.streams, Findings: m.findings,
+		},
 	}
 	report, stop := c.saving()
 	var res save.Result

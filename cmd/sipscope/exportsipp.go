@@ -66,17 +66,17 @@ func (c *exportCommand) cutMedia(ctx context.Context, a *archive, calls []correl
 		return nil, err
 	}
 	defer frames.Close()
-	cut, err := cut.Cut(ctx, frames, calls, texts, cut.Options{})
-	if cut == nil {
+	recorded, err := cut.Cut(ctx, frames, calls, texts, cut.Options{})
+	if recorded == nil {
 		return nil, err
 	}
 	if err != nil && a.err == nil {
 		return nil, err // a damaged input was told when it was read first
 	}
-	if !cut.Counts.Complete() && !c.quiet {
-		fmt.Fprintf(c.io.err, "media is not whole: %d packets were too many\n", cut.Counts.Left+cut.Counts.Streamless)
+	if !recorded.Counts.Complete() && !c.quiet {
+		fmt.Fprintf(c.io.err, "media is not whole: %d packets were too many\n", recorded.Counts.Left+recorded.Counts.Streamless)
 	}
-	return cut.Streams, nil
+	return recorded.Streams, nil
 }
 
 // writeSIPP writes the files: first what the scenarios name, then them.

@@ -24,7 +24,9 @@ type flowCommand struct {
 	input
 	drawFlags
 
-	calls []string
+	calls   []string
+	media   bool
+	noMedia bool
 }
 
 // drawFlags say how a ladder is drawn.
@@ -95,6 +97,7 @@ func newFlow(std stdio) *cobra.Command {
 rows are events. Retransmissions are counted in the row of their original; the margin says what a person would ask.`,
 		Example: `  sipscope flow trace.pcap --call 1
   sipscope flow trace.pcap --call 1 --call 2 --time relative --by-ip
+  sipscope flow trace.pcap --call 1 --no-media
   sipscope flow trace.pcap --call 3848276298 --format mermaid
   sipscope flow trace.pcap --call 2 --format svg > call2.svg
   sipscope flow trace.pcap --call 2 --format html > call2.html
@@ -103,6 +106,8 @@ rows are events. Retransmissions are counted in the row of their original; the m
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&c.calls, "call", nil, "call by number, Call-ID or a beginning of it (repeatable: merged into one ladder)")
+	f.BoolVarP(&c.media, "media", "r", true, "rows of RTP streams: codec, packets, loss, jitter, MOS, keys pressed; findings")
+	f.BoolVar(&c.noMedia, "no-media", false, "signalling only")
 	c.drawFlags.drawFlags(f)
 	c.flags(f)
 	c.filterFlags(f)
@@ -129,6 +134,10 @@ func (c *flowCommand) run(cmd *cobra.Command, args []string) error {
 	d.opts.Source, d.opts.Of, d.opts.Accounting = a.source(), a.countCalls(), a.accountingLine()
 	d.headers = a.cols
 	texts, failed := a.texts(calls)
+	if c.media && !c.noMedia {
+		m := newMediaOf(a.board, a.quiet)
+		d.opts.Streams, d.opts.Findings = m.streams, m.findings
+	}
 	out := bufio.NewWriter(c.io.out)
 	if err := d.draw(out, calls, texts); err != nil {
 		return err
@@ -203,8 +212,10 @@ func accountingLine(board *correlate.Board) string {
 	acct, _ := board.Accounting()
 	var parts []string
 	acct.Each(func(name string, n uint64) {
-		if name == "sip" {
-			name = "SIP"
+		switch name {
+		case "sip", "rtp", "rtcp":
+			name = strings.ToUpper(name)
+		default:
 		}
 		parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(name, "_", "-")))
 	})

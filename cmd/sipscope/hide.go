@@ -5,6 +5,10 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
+	"sipscope/correlate/check"
+	"sipscope/correlate/media"
+	"sipscope/correlate/media/judge"
+	"sipscope/decode/frame"
 	"sipscope/render/html"
 	"sipscope/render/redact"
 	"sipscope/render/save"
@@ -44,6 +48,7 @@ func (c *reportCommand) hide(r *capturedReport, nums []uint32) error {
 		}
 		return red.Call(&call), func(message int) []byte { return red.Text(text(message)) }, true
 	}
+	hideMedia(r, red)
 	if r.Packets != nil {
 		r.Packets = func(call *correlate.Call, text func(int) []byte) []byte {
 			file, err := redactedPackets(call, text)
@@ -62,6 +67,30 @@ func (c *reportCommand) hide(r *capturedReport, nums []uint32) error {
 	return nil
 }
 
+// hideMedia puts pseudonyms into the streams of calls, and judges what is redacted, so that findings name pseudonyms.
+func hideMedia(r *capturedReport, red *redact.Redactor) {
+	plain := r.Ladder.Streams
+	if plain == nil {
+		return
+	}
+	streams := func(num uint32) []media.Stream {
+		all := plain(num)
+		for i := range all {
+			s := &all[i]
+			s.Src, s.Dst, s.Path, s.Reports.CNAME = red.Endpoint(s.Src), red.Endpoint(s.Dst), frame.Path{}, ""
+		}
+		return all
+	}
+	r.Ladder.Streams = streams
+	r.Ladder.Findings = func(num uint32) []judge.Finding {
+		call, text, ok := r.Call(num)
+		if !ok {
+			return nil
+		}
+		return check.New(streams(num), judge.Defaults()).Media(&call, text)
+	}
+}
+
 // redactedPackets makes frames that carry the redacted messages of a redacted call: one a message, at its time.
 func redactedPackets(
 	call *correlate.Call, text func(message int) []byte,
@@ -74,9 +103,9 @@ func redactedPackets(
 		if err != nil {
 			return nil, fmt.Errorf("frame %d: %w", m.Seq, err)
 		}
-		for _, frame := range frames {
+		for _, data := range frames {
 			packets = append(packets, capture.Packet{
-				Seq: m.Seq, Time: m.Time, Data: frame, WireLen: uint32(len(frame)), Link: capture.LinkEthernet, //nolint:gosec // at most 64 KiB
+				Seq: m.Seq, Time: m.Time, Data: data, WireLen: uint32(len(data)), Link: capture.LinkEthernet, //nolint:gosec // at most 64 KiB
 			})
 		}
 	}

@@ -29,6 +29,7 @@ type input struct {
 	io         stdio
 	files      []string // -I
 	workers    int
+	keyLog     string // -k
 	filter     string
 	ignoreCase bool
 	invert     bool
@@ -44,6 +45,7 @@ type input struct {
 // flags adds the flags that say what to read.
 func (in *input) flags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&in.files, "input", "I", nil, "capture to read (repeatable; also as plain arguments, - for standard input)")
+	in.keyLogFlag(f)
 	f.IntVarP(&in.workers, "jobs", "j", 0, "decoding workers (default: one a core)")
 	f.IntVar(&in.maxCalls, "max-calls", 0, "calls to keep in memory; the oldest ended ones go first")
 	f.BoolVarP(&in.quiet, "quiet", "q", false, "no progress on stderr")

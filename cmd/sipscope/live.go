@@ -23,6 +23,7 @@ import (
 	"sipscope/capture/output"
 	"sipscope/capture/spool"
 	"sipscope/correlate"
+	"sipscope/decode"
 	"sipscope/render/save"
 )
 
@@ -336,6 +337,10 @@ func (o *opening) writing(path string) error {
 	return nil
 }
 
+// maxLiveVault bounds the texts of a live run that are not in its packets byte for byte, in bytes; the oldest go first, as
+// they do in the spool.
+const maxLiveVault = 1 << 30
+
 // keep puts the spool in front of the pipeline.
 func (o *opening) keep(context.Context) error {
 	size, err := parseSize("--spool-size", o.in.live.spoolSize)
@@ -347,7 +352,8 @@ func (o *opening) keep(context.Context) error {
 		return usageError{err: err, hint: "name another directory with --spool"}
 	}
 	o.closers = append(o.closers, s.Close)
-	o.source, o.texts = s, s
+	o.source = s
+	o.vault = decode.NewVault(decode.VaultOptions{Limit: min(size, maxLiveVault), Newest: true})
 	o.frames = save.Source{
 		Frames: func() (save.Frames, error) {
 			pass, err := s.Reopen()
@@ -356,8 +362,8 @@ func (o *opening) keep(context.Context) error {
 			}
 			return pass, nil
 		},
-		Text: textOf(s),
 	}
+	o.readAgain(s)
 	kinds, chosen := o.kinds, o.chosen
 	o.status = func() capture.Status {
 		var st capture.Status

@@ -140,13 +140,17 @@ func (c *lsCommand) write(cmd *cobra.Command, w io.Writer, a *archive, cols []co
 	if doc.Accounting, doc.Limits, err = export.Accounting(acct, limited); err != nil {
 		return 0, err
 	}
+	encrypted := a.board.Encrypted()
+	if doc.Encrypted, err = export.SecuredJSON(encrypted); err != nil {
+		return 0, err
+	}
 	calls := c.chosen(a, &n)
 	switch c.format {
 	case "json":
 		err = export.WriteCallsJSON(w, calls, doc)
 	case "ndjson":
 		if err = export.WriteCallsNDJSON(w, calls, doc.Headers); err == nil {
-			_, err = fmt.Fprintf(w, "{\"accounting\":%s,\"limits\":%s}\n", doc.Accounting, doc.Limits)
+			_, err = fmt.Fprintf(w, "{\"accounting\":%s,\"limits\":%s,\"encrypted\":%s}\n", doc.Accounting, doc.Limits, doc.Encrypted)
 		}
 	case "csv":
 		if cmd.Flags().Changed("columns") {
@@ -199,6 +203,12 @@ func (c *lsCommand) table(w io.Writer, a *archive, cols []columns.Column, calls 
 	if err := t.Write(w, text.TableOptions{Width: c.width, Color: color}); err != nil {
 		return err
 	}
+	if c.filter == "" && !c.callsOnly {
+		o := text.TableOptions{Width: c.width, Color: color}
+		if err := encryptedTable(w, a.board.Encrypted(), o); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(w, "%s · %s\n", plural(*n, "call"), a.accountingLine())
 	if limits := a.limitedLine(); err == nil && limits != "" {
 		_, err = fmt.Fprintln(w, limits)
@@ -245,8 +255,17 @@ func (a *archive) limitedLine() string {
 	add(limited.UnkeptMessages, "messages of overlong calls not kept")
 	add(limited.UnkeptGaps, "holes not kept")
 	add(limited.SharedAddresses, "messages of calls with too many addresses to tell apart")
+	add(limited.SharedPaths, "messages in more distinct tunnels than are told apart")
 	add(limited.SharedMethods, "messages with more unknown methods than are told apart")
+	add(limited.Connections, "older TLS connections forgotten")
+	add(limited.EvictedStreams, "RTP streams let go")
+	add(limited.UnprovedStreams, "possible RTP streams let go before they were proved")
+	add(limited.ForgottenMedia, "media addresses forgotten")
+	add(limited.UnkeptReports, "RTCP reports that count but are not kept one by one")
+	add(limited.UnmappedMedia, "media addresses with more lists of payload types than are told apart")
 	add(acct.Streams.Evicted, "streams and fragments evicted")
+	add(acct.Streams.Secrets, "TLS secrets forgotten for newer ones")
+	add(acct.Streams.Unkept, "decoded texts not kept, which cannot be shown")
 	add(acct.Streams.Gaps, "holes in TCP streams")
 	add(acct.Streams.Datagrams, "datagrams with missing fragments")
 	acct.EachMalformed(func(reason string, n uint64) { add(n, "malformed: "+reason) })

@@ -104,3 +104,12 @@ func (a *archive) texts(calls []correlate.Call) (read func(call, message int) []
 	}
 	return read, func() error { return first }
 }
+
+// quiet gives the text of a message, nil when it cannot be read again.
+func (a *archive) quiet(call *correlate.Call, message int) []byte {
+	b, err := a.text(&call.Messages[message])
+	if err != nil {
+		return nil
+	}
+	return b
+}

@@ -160,6 +160,8 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 		return nil, err
 	}
 	r.Ladder.Source, r.Ladder.Of, r.Ladder.Accounting = a.source(), all, a.accountingLine()
+	m := newMediaOf(a.board, a.quiet)
+	r.Ladder.Streams, r.Ladder.Findings = m.streams, m.findings
 	r.Times = ladderTimes(c.times)
 	r.Call = callReader(a.board, a.door.texts, r.fail)
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(a.board, nums, yield) }
@@ -168,6 +170,7 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 	}
 	acct, limited := a.board.Accounting()
 	r.Result = sink.Result(stats.NewTotals(acct, a.board.Totals(), limited))
+	r.Result.RTP = stats.NewRTP(a.board.MediaCounts(), a.board.Streams())
 	if c.withPackets {
 		if err = r.packets(ctx, a, nums); err != nil {
 			return nil, err

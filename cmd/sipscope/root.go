@@ -30,6 +30,7 @@ func newRoot(std stdio) *cobra.Command {
   sipscope export trace.pcap --call 1 -o call.pcap
   sipscope report trace.pcap -o report.html     one offline page to hand over: charts, list, ladders, messages
   sipscope serve trace.pcap               the same in a browser, live
+  sipscope trace.pcap -k keys.txt         with TLS decrypted by a key log (see: sipscope help tls)
   sipscope -d eth0                        live, from an interface (see: sipscope help live)
   sipscope capture -d eth0 -O sip.pcapng  to rotating files, one file a call, or a HEP collector
   sipscope scenario trapezoid             a call flow of the textbook, played and explained
@@ -63,7 +64,7 @@ Exit codes: 0 done, 1 nothing matched, 2 usage, 3 the input is damaged but was r
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newExport(std), newReport(std), newDiff(std), newServe(std), newCapture(std), newInterfaces(std), newScenario(std), newUA(std), newRegistrar(std), newRedirect(std), newProxy(std), newReplay(std), newConfig(std), filtersTopic(), columnsTopic(), liveTopic(), faultsTopic(), namesTopic())
+	root.AddCommand(list, newFlow(std), newShow(std), newStats(std), newMedia(std), newExport(std), newReport(std), newDiff(std), newServe(std), newCapture(std), newInterfaces(std), newScenario(std), newUA(std), newRegistrar(std), newRedirect(std), newProxy(std), newReplay(std), newConfig(std), filtersTopic(), columnsTopic(), liveTopic(), tlsTopic(), faultsTopic(), namesTopic())
 	return root
 }
 

@@ -212,8 +212,9 @@ func (s *served) close() {
 
 // data is what web shows of a run.
 func (s *session) data() web.Data {
+	m := newMediaOf(s.board, s.text)
 	return web.Data{
-		Board: s.board, Save: s.door.frames, Stats: func(ctx context.Context) (stats.Result, error) {
+		Streams: m.streams, Findings: m.findings, Board: s.board, Save: s.door.frames, Stats: func(ctx context.Context) (stats.Result, error) {
 			return s.figures.result(ctx, s.board)
 		},
 		Err: s.err, Progress: s.door.progress, Report: s.report, Status: s.door.status, Live: s.live(),
@@ -279,22 +280,23 @@ func newPages() (*pages, error) {
 func (p *pages) Shell(w io.Writer, s web.Shell) error {
 	l := html.Live{View: s.View, Title: s.Title, Version: version, Base: s.Base, Upload: s.Upload}
 	if s.Call != nil {
-		f := liveFlow(s.Call, s.Text)
+		f := liveFlow(s.Call, s.Text, s.Media)
 		l.Flow = &f
 	}
 	return html.WriteLive(w, &l)
 }
 
-func liveFlow(c *correlate.Call, text func(message int) []byte) html.Flow {
+func liveFlow(c *correlate.Call, text func(message int) []byte, m web.Media) html.Flow {
 	return html.Flow{
-		Calls: []correlate.Call{*c}, Text: func(_, message int) []byte { return text(message) }, Ladder: ladder.Options{},
+		Calls: []correlate.Call{*c}, Text: func(_, message int) []byte { return text(message) },
+		Ladder: ladder.Options{Streams: m.StreamsOf, Findings: m.FindingsOf},
 	}
 }
 
 // CallJSON implements web.Pages.
-func (p *pages) CallJSON(dst []byte, c *correlate.Call, text func(message int) []byte) ([]byte, error) {
+func (p *pages) CallJSON(dst []byte, c *correlate.Call, text func(message int) []byte, m web.Media) ([]byte, error) {
 	var e html.Encoder
-	f := liveFlow(c, text)
+	f := liveFlow(c, text, m)
 	return e.Append(dst, &f)
 }
 

@@ -42,6 +42,10 @@ func (in *input) begin(ctx context.Context, d *door, cfg correlate.Config, more 
 		s.board = &correlate.Board{}
 	}
 	cfg.Board, cfg.Limits, cfg.IgnoreCase = s.board, in.limits(), in.ignoreCase
+	cfg.Vault = d.vault
+	if d.keys != nil {
+		cfg.Secrets = d.keys.secrets
+	}
 	if cfg.Workers == 0 {
 		cfg.Workers = in.workers
 	}
@@ -220,6 +224,8 @@ func (s *session) report(ctx context.Context, w io.Writer, nums []uint32) error 
 	r.Notes = s.door.lost()
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(s.board, nums, yield) }
 	r.Call = callReader(s.board, s.door.texts, r.fail)
+	m := newMediaOf(s.board, s.text)
+	r.Ladder.Streams, r.Ladder.Findings = m.streams, m.findings
 	_, err = r.Write(ctx, w)
 	return errors.Join(err, r.failed())
 }

@@ -116,7 +116,7 @@ func (s *nthMessage) Event(e *correlate.Event) error {
 	m := e.Message
 	s.found = &shown{
 		Message: correlate.Message{
-			Seq: m.Seq, Nth: m.Nth, Time: m.Time, Src: m.Src, Dst: m.Dst, Transport: m.Transport, Flags: m.Flags,
+			Seq: m.Seq, Nth: m.Nth, Time: m.Time, Src: m.Src, Dst: m.Dst, Transport: m.Transport, Flags: m.Flags, Path: m.Path,
 			Status: m.SIP.Status, Repeats: -1, Txn: -1, Dialog: -1,
 		},
 		call: e.Verdict.Call, raw: append([]byte(nil), m.SIP.Raw...),
@@ -187,6 +187,9 @@ func (s *shown) heading() string {
 	}
 	line := fmt.Sprintf("── %sframe %d · %s · %s → %s · %s · %d bytes", place, s.Seq,
 		time.Unix(0, s.Time).UTC().Format("2006-01-02 15:04:05.000000"), s.Src, s.Dst, s.Transport, len(s.raw))
+	if !s.Path.IsZero() {
+		line += " · in " + s.Path.String()
+	}
 	if s.Repeats >= 0 && s.Flags&decode.TapDuplicate == 0 {
 		line += fmt.Sprintf(" · retransmission of message %d after %s", s.Repeats+1, columns.Duration(s.Interval))
 	}

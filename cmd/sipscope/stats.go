@@ -15,7 +15,9 @@ import (
 
 	"sipscope/correlate"
 	"sipscope/correlate/stats"
+	"sipscope/decode"
 	"sipscope/render/columns"
+	"sipscope/render/export"
 	"sipscope/render/text"
 )
 
@@ -65,14 +67,18 @@ func (c *statsCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	acct, limited := a.board.Accounting()
 	r := sink.Result(stats.NewTotals(acct, a.board.Totals(), limited))
+	r.RTP = stats.NewRTP(a.board.MediaCounts(), a.board.Streams())
 	out := bufio.NewWriter(c.io.out)
+	encrypted := a.board.Encrypted()
 	if c.format == "json" {
 		enc := json.NewEncoder(out)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
-		err = enc.Encode(&r)
+		err = enc.Encode(newStatsDocument(&r, encrypted))
 	} else {
-		err = statsText(out, &r)
+		if err = statsText(out, &r); err == nil {
+			err = encryptedTable(out, encrypted, text.TableOptions{Width: c.terminalWidth()})
+		}
 	}
 	if err == nil {
 		err = out.Flush()
@@ -81,6 +87,21 @@ func (c *statsCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return a.err
+}
+
+// statsDocument is the figures and what could not be looked into.
+type statsDocument struct {
+	*stats.Result
+
+	Encrypted []export.Secured `json:"encrypted"` // TLS connections, the newest of very many
+}
+
+func newStatsDocument(r *stats.Result, encrypted []decode.Secured) *statsDocument {
+	d := &statsDocument{Result: r, Encrypted: make([]export.Secured, len(encrypted))}
+	for i := range encrypted {
+		d.Encrypted[i] = export.NewSecured(&encrypted[i])
+	}
+	return d
 }
 
 // statsText writes the figures for a person: a heading, then name and value a line.
@@ -119,6 +140,7 @@ func statsText(w io.Writer, r *stats.Result) error {
 		r.InviteDialogs.EarlySeen, r.InviteDialogs.EarlyNeverConfirmed)
 	p.line("transactions", "%s", pairs(r.Transactions))
 	p.delays(r)
+	p.media(r.RTP)
 	p.ranked("Busiest hosts (messages)", r.Hosts)
 	p.ranked("User agents (calls)", r.UserAgents)
 	p.ranked("Servers (calls)", r.Servers)
@@ -176,6 +198,33 @@ func (p *lines) delays(r *stats.Result) {
 	}
 }
 
+// media writes the figures of the RTP streams, when there are any.
+func (p *lines) media(r *stats.RTP) {
+	if r == nil {
+		return
+	}
+	p.head("Media")
+	p.line("RTP streams", "%d", r.Streams)
+	p.line("RTP packets", "%d", r.Packets)
+	p.line("RTCP packets", "%d", r.Control)
+	p.line("never came", "%d (%.3f %%)", r.Missing, r.LossPercent)
+	p.line("duplicates", "%d", r.Duplicates)
+	p.line("reordered", "%d", r.Reordered)
+	p.counts("codec ", r.Codecs)
+	for _, d := range []struct {
+		name, unit string
+		dist       *stats.Distribution
+	}{{"loss a stream", " %", r.Loss}, {"largest jitter", " ms", r.Jitter}} {
+		if d.dist != nil {
+			p.line(d.name, "p50 %.2f%s · p95 %.2f%s · max %.2f%s (%d streams)",
+				d.dist.P50, d.unit, d.dist.P95, d.unit, d.dist.Max, d.unit, d.dist.Count)
+		}
+	}
+	if r.MOS != nil {
+		p.line("MOS (estimated)", "worst %.2f · mean %.2f (%d streams)", r.MOS.Min, r.MOS.Mean, r.MOS.Count)
+	}
+}
+
 func (p *lines) ranked(title string, list []stats.Ranked) {
 	if len(list) == 0 {
 		return
@@ -195,11 +244,20 @@ func (p *lines) limits(r *stats.Result) {
 		{r.Limited.UnkeptMessages, "messages of overlong calls not kept"},
 		{r.Limited.UnkeptGaps, "holes not kept"},
 		{r.Limited.SharedAddresses, "messages of calls with too many addresses to tell apart"},
+		{r.Limited.SharedPaths, "messages in more distinct tunnels than are told apart"},
 		{r.Limited.SharedMethods, "messages with more unknown methods than are told apart"},
+		{r.Limited.Connections, "older TLS connections forgotten"},
+		{r.Limited.EvictedStreams, "RTP streams let go"},
+		{r.Limited.UnprovedStreams, "possible RTP streams let go before they were proved"},
+		{r.Limited.ForgottenMedia, "media addresses forgotten"},
+		{r.Limited.UnkeptReports, "RTCP reports that count but are not kept one by one"},
+		{r.Limited.UnmappedMedia, "media addresses with more lists of payload types than are told apart"},
 		{r.Streams.Gaps, "holes in TCP streams"},
 		{r.Streams.Datagrams, "datagrams with missing fragments"},
 		{r.Streams.Evicted, "streams and fragments evicted"},
 		{r.Streams.Overlaps, "overlapping segments and fragments"},
+		{r.Streams.Secrets, "TLS secrets forgotten for newer ones"},
+		{r.Streams.Unkept, "decoded texts not kept, which cannot be shown"},
 	}
 	headed := false
 	for _, x := range l {

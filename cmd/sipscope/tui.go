@@ -109,10 +109,11 @@ func (in *input) look(cfg *config) (look, error) {
 func (l *look) show(ctx context.Context, callsOnly bool, d *door, run *session) error {
 	settings := l.cfg.settings()
 	settings.CallsOnly = settings.CallsOnly || callsOnly
+	m := newMediaOf(run.board, run.text)
 	return tui.Run(ctx, tui.Options{
 		Data: tuiterm.Data{
 			Board: run.board, Source: d.name, Headers: l.headers, Text: run.text, Err: run.err, Progress: d.progress,
-			Live: run.live(),
+			Live: run.live(), Streams: m.streams, Findings: m.findings,
 		},
 		Settings: settings, Theme: l.cfg.Theme, Colors: l.cfg.Colors, Keys: l.keys, Query: l.query, Env: os.Getenv,
 		Figures: func(ctx context.Context) (string, error) { return run.figures.text(ctx, run.board) },
@@ -178,7 +179,11 @@ func (f *figures) result(ctx context.Context, board *correlate.Board) (stats.Res
 		c.Call(s)
 	}
 	acct, limited := board.Accounting()
-	return c.Result(stats.NewTotals(acct, board.Totals(), limited)), nil
+	result := c.Result(stats.NewTotals(acct, board.Totals(), limited))
+	if counts := board.MediaCounts(); counts.Live <= maxJudged {
+		result.RTP = stats.NewRTP(counts, board.Streams())
+	}
+	return result, nil
 }
 
 // text writes the statistics of what is there so far.

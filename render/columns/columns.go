@@ -109,7 +109,7 @@ func word(name, title, help string, get func(*correlate.Summary) string) Column 
 
 // All lists all columns but headers.
 func All() []Column {
-	return slices.Concat(identityColumns(), partyColumns(), figureColumns())
+	return slices.Concat(identityColumns(), partyColumns(), figureColumns(), mediaColumns())
 }
 
 func identityColumns() []Column {
@@ -148,6 +148,8 @@ func identityColumns() []Column {
 		word("reason", "REASON", "reason phrase of the final status", func(s *correlate.Summary) string { return s.Reason }),
 		word("callid", "CALL-ID", "Call-ID", func(s *correlate.Summary) string { return s.CallID }),
 		word("transport", "TRANSPORT", "UDP, TCP, ...", transports),
+		word("tunnels", "TUNNELS", "what its frames were in: vlan:100, gre, vxlan:5001/vlan:7, ...",
+			func(s *correlate.Summary) string { return strings.Join(s.Tunnels, ",") }),
 		{
 			Name: "group", Title: "GROUP", Help: "lowest number of the calls joined with it", Right: true,
 			Cell: func(s *correlate.Summary) string {

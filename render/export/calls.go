@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"strconv"
+	"strings"
 
 	"sipscope/correlate"
 	"sipscope/decode"
@@ -37,12 +38,19 @@ type Document struct {
 	// Accounting and Limits are JSON values that go into the document as they are: what became of the packets, and
 	// what the limits cost. Empty ones become null.
 	Accounting, Limits []byte
+	// Encrypted is SecuredJSON of the TLS connections that nobody could look into. Empty becomes an empty array.
+	Encrypted []byte
+	// Media is AppendFindingsJSON of the calls that were judged. Empty leaves it out; lists of calls have none.
+	Media []byte
 }
 
-// WriteCallsJSON writes {"calls":[...],"accounting":...,"limits":...} and a line end. It fails when w does, or when
-// Accounting or Limits are no JSON.
+// WriteCallsJSON writes {"calls":[...],"encrypted":[...],"accounting":...,"limits":...} and a line end. It fails when w does, or when
+// Accounting, Limits or Encrypted are no JSON.
 func WriteCallsJSON(w io.Writer, calls iter.Seq[*correlate.Summary], doc Document) error {
-	for _, v := range [...][]byte{doc.Accounting, doc.Limits} {
+	if len(doc.Encrypted) == 0 {
+		doc.Encrypted = []byte("[]")
+	}
+	for _, v := range [...][]byte{doc.Accounting, doc.Limits, doc.Encrypted} {
 		if len(v) > 0 && !json.Valid(v) {
 			return fmt.Errorf("calls as JSON: %.40q is no JSON value", v)
 		}
@@ -62,7 +70,8 @@ func WriteCallsJSON(w io.Writer, calls iter.Seq[*correlate.Summary], doc Documen
 	if n > 0 {
 		o.buf = append(o.buf, '\n')
 	}
-	o.buf = appendValue(append(o.buf, `],"accounting":`...), doc.Accounting)
+	o.buf = appendValue(append(o.buf, `],"encrypted":`...), doc.Encrypted)
+	o.buf = appendValue(append(o.buf, `,"accounting":`...), doc.Accounting)
 	o.buf = appendValue(append(o.buf, `,"limits":`...), doc.Limits)
 	o.buf = append(o.buf, "}\n"...)
 	o.flushAt(0)
@@ -95,7 +104,7 @@ func csvColumns() []string {
 		"num", "call_id", "method", "state", "start", "end", "from_user", "from_host", "from_display", "from_uri",
 		"to_user", "to_host", "to_display", "to_uri", "ruri", "source", "destination", "code", "reason", "q850_cause",
 		"messages", "retransmissions", "duplicates", "transactions", "dialogs", "early_dialogs", "hops", "gaps", "diags",
-		"pdd_ms", "setup_ms", "duration_ms", "released_by", "ended_by", "user_agent", "server", "transports", "group",
+		"pdd_ms", "setup_ms", "duration_ms", "released_by", "ended_by", "user_agent", "server", "transports", "tunnels", "group",
 		"relation",
 	}
 }
@@ -242,6 +251,7 @@ func appendSummaryCSVRest(dst []byte, s *correlate.Summary, headers int) []byte 
 		}
 	}
 	dst = append(dst, ',')
+	dst = append(appendCSVField(dst, strings.Join(s.Tunnels, " ")), ',')
 	if s.Group > 0 {
 		dst = strconv.AppendUint(dst, uint64(s.Group), 10)
 	}

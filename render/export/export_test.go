@@ -31,7 +31,7 @@ func sample() *correlate.Summary {
 	s.RURI, s.UserAgent, s.Server = "sip:bob@biloxi.example.com", "Phone/1.0", "Phone/2.0"
 	s.First += 123456789
 	s.PDD, s.Setup, s.Duration = 654_000_001, 1557_500_000, -1
-	s.Columns = []string{"42", "x,y"}
+	s.Columns, s.Tunnels = []string{"42", "x,y"}, []string{"vlan:100/gre"}
 	s.Group, s.Relation = 1, "b2bua"
 	return &s
 }
@@ -46,7 +46,7 @@ const wantSummary = `{"num":1,"call_id":"3848276298220188511@atlanta.example.com
 	`"code":200,"reason":"OK","q850_cause":16,"messages":18,"retransmissions":1,"duplicates":0,"transactions":5,` +
 	`"dialogs":1,"early_dialogs":1,"hops":4,"gaps":0,"diags":0,"pdd_ms":654.000001,"setup_ms":1557.5,"duration_ms":null,` +
 	`"released_by":"10.77.0.10:5060","ended_by":"caller","user_agent":"Phone/1.0","server":"Phone/2.0",` +
-	`"transports":["UDP"],"group":1,"relation":"b2bua","columns":{"X-Account":"42","X-Other":"x,y"},` +
+	`"transports":["UDP"],"tunnels":["vlan:100/gre"],"group":1,"relation":"b2bua","columns":{"X-Account":"42","X-Other":"x,y"},` +
 	`"evidence":{"request":1,"ring":9,"answer":12,"final":12,"ack":13,"cancel":null,"end":15}}`
 
 func TestSummaryJSON(t *testing.T) {
@@ -58,7 +58,7 @@ func TestSummaryJSON(t *testing.T) {
 	empty := string(export.AppendSummaryJSON(nil, &correlate.Summary{Cause: -1, PDD: -1, Setup: -1, Duration: -1}, nil))
 	for _, want := range []string{
 		`"code":null`, `"q850_cause":null`, `"source":null`, `"released_by":null`, `"ended_by":null`, `"group":null`,
-		`"relation":null`, `"transports":[]`, `"columns":{}`, `"pdd_ms":null`,
+		`"relation":null`, `"transports":[]`, `"tunnels":[]`, `"columns":{}`, `"pdd_ms":null`,
 	} {
 		if !strings.Contains(empty, want) {
 			t.Errorf("no %s in %s", want, empty)
@@ -251,7 +251,7 @@ func TestCallsCSV(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"num": "1", "from_display": `'=HYPERLINK("http://x")`, "source": "10.77.0.10:5060", "setup_ms": "1557.5",
-		"duration_ms": "", "transports": "UDP", "X-Account": "42", "X-Other": "x,y", "relation": "b2bua",
+		"duration_ms": "", "transports": "UDP", "tunnels": "vlan:100/gre", "X-Account": "42", "X-Other": "x,y", "relation": "b2bua",
 		"start": "2026-03-01T12:00:01.123456789Z", "diags": "0", "released_by": "10.77.0.10:5060", "q850_cause": "16",
 	} {
 		if got[name] != want {

@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"sipscope/correlate"
+	"sipscope/correlate/media"
+	"sipscope/correlate/media/judge"
 	"sipscope/decode"
 	"sipscope/render/ladder"
 )
@@ -34,7 +36,7 @@ func WriteFlowJSON(w io.Writer, l *ladder.Ladder, calls []correlate.Call, text l
 	o.buf = append(o.buf, `,"calls":[`...)
 	for i := range calls {
 		o.comma(i)
-		o.call(i, &calls[i], text, headers)
+		o.call(i, &calls[i], l, text, headers)
 		if o.err != nil {
 			return o.err
 		}
@@ -146,7 +148,28 @@ func (o *output) row(l *ladder.Ladder, r *ladder.Row) {
 	o.index("dialog", r.Dialog)
 	o.name("leg")
 	o.buf = appendPositive(o.buf, uint64(max(r.Leg, 0)))
+	o.mediaRow(r)
 	o.buf = append(o.buf, '}')
+}
+
+// mediaRow writes what only rows of media have.
+func (o *output) mediaRow(r *ladder.Row) {
+	if !r.Kind.OfMedia() {
+		return
+	}
+	o.name("until")
+	o.buf = appendTime(o.buf, r.Until)
+	o.strings("figures", r.Figures)
+	o.name("streams")
+	o.buf = append(o.buf, '[')
+	for i, n := range r.Streams {
+		if i > 0 {
+			o.buf = append(o.buf, ',')
+		}
+		o.buf = appendUint(o.buf, uint64(n))
+	}
+	o.buf = append(o.buf, ']')
+	o.bool("one_way", r.OneWay)
 }
 
 func (o *output) ints(name string, all []int) {
@@ -174,7 +197,9 @@ func (o *output) totals(t *ladder.Totals) {
 	o.buf = append(o.buf, '}')
 }
 
-func (o *output) call(ci int, c *correlate.Call, text ladder.TextFunc, headers []string) {
+func (o *output) call(
+	ci int, c *correlate.Call, l *ladder.Ladder, text ladder.TextFunc, headers []string,
+) {
 	o.buf = append(o.buf, `{"summary":`...)
 	o.buf = AppendSummaryJSON(o.buf, &c.Summary, headers)
 	o.name("transactions")
@@ -198,6 +223,7 @@ func (o *output) call(ci int, c *correlate.Call, text ladder.TextFunc, headers [
 		o.gap(&c.Gaps[i])
 	}
 	o.buf = append(o.buf, ']')
+	o.media(l, ci)
 	o.registration(c.Registration)
 	o.name("messages")
 	o.buf = append(o.buf, '[')
@@ -213,6 +239,25 @@ func (o *output) call(ci int, c *correlate.Call, text ladder.TextFunc, headers [
 		}
 	}
 	o.buf = append(o.buf, "]}"...)
+}
+
+// media writes the streams of a call of a ladder and what is to be said of them.
+func (o *output) media(l *ladder.Ladder, ci int) {
+	var streams []media.Stream
+	var findings []judge.Finding
+	if ci < len(l.Streams) && ci < len(l.Findings) {
+		streams, findings = l.Streams[ci], l.Findings[ci]
+	}
+	o.name("streams")
+	o.buf = append(o.buf, '[')
+	for i := range streams {
+		o.comma(i)
+		o.buf = AppendStreamJSON(o.buf, &streams[i], true)
+		o.flushAt(flushSize)
+	}
+	o.buf = append(o.buf, ']')
+	o.name("findings")
+	o.buf = list(o.buf, findings, finding)
 }
 
 func (o *output) transaction(t *correlate.Transaction) {
@@ -305,6 +350,7 @@ func (o *output) message(i int, m *correlate.Message, raw []byte) {
 	o.name("destination")
 	o.buf = appendEndpoint(o.buf, m.Dst)
 	o.text("transport", m.Transport.String())
+	o.text("path", m.Path.String())
 	o.strings("flags", flags(m.Flags))
 	o.text("method", m.Method)
 	o.name("status")

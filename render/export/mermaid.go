@@ -2,6 +2,7 @@ package export
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -97,7 +98,11 @@ func (o *output) mermaidNote(r *ladder.Row, inside bool, columns int) {
 	if to > from {
 		over += "," + participant(to)
 	}
-	lines := text.Wrap(text.Clean(r.Label), noteWidth)
+	label := r.Label
+	if r.Kind.OfMedia() {
+		label = strings.Join(slices.Concat([]string{r.Label}, r.Figures, r.Notes), " · ")
+	}
+	lines := text.Wrap(text.Clean(label), noteWidth)
 	for i := range lines {
 		lines[i] = escapeMermaid(lines[i])
 	}

@@ -63,6 +63,8 @@ func appendRest(dst []byte, s *correlate.Summary, headers []string) []byte {
 	dst = appendText(dst, "server", s.Server)
 	dst = append(dst, `,"transports":`...)
 	dst = appendTransports(dst, s.Transports)
+	dst = append(dst, `,"tunnels":`...)
+	dst = appendTexts(dst, s.Tunnels)
 	dst = append(dst, `,"group":`...)
 	dst = appendPositive(dst, uint64(s.Group))
 	dst = append(dst, `,"relation":`...)
@@ -115,6 +117,18 @@ func appendTransports(dst []byte, bits uint8) []byte {
 		dst = append(dst, '"')
 		dst = append(dst, t.String()...)
 		dst = append(dst, '"')
+	}
+	return append(dst, ']')
+}
+
+// appendTexts writes a list of strings.
+func appendTexts(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, s := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, s)
 	}
 	return append(dst, ']')
 }

@@ -42,7 +42,7 @@ type Encoder struct {
 // Append appends the JSON document of a flow. assets/call.js reads it:
 //
 //	{"head":SVG,"body":SVG,"ladder":text,"pcap":base64,
-//	 "calls":[{"num","call_id","title","state","facts":[[name,value,frame]...],
+//	 "calls":[{"num","call_id","title","state","facts":[[name,value,frame]...],"media":{...},
 //	   "messages":[{"i","f","fs":[frame...],"at","us","src","dst","via","label","txn","dialog","repeats","raw","tree","diags"}],
 //	   "txns":[{"method","state","label","msgs":[index...],"peer":index}]}]}
 func (e *Encoder) Append(dst []byte, f *Flow) ([]byte, error) {
@@ -54,6 +54,7 @@ func (e *Encoder) Append(dst []byte, f *Flow) ([]byte, error) {
 		return dst, err
 	}
 	dst = append(dst, '{')
+	var err error
 	dst = appendSVG(dst, "head", svg.AppendHeader(nil, &l, opts))
 	dst = appendSVG(dst, "body", svg.AppendBody(nil, &l, opts))
 	dst = appendText(dst, "ladder", shorten(e.text.String()))
@@ -62,7 +63,9 @@ func (e *Encoder) Append(dst []byte, f *Flow) ([]byte, error) {
 	}
 	dst = append(appendKey(dst, "calls"), '[')
 	for i := range f.Calls {
-		dst = e.call(comma(dst), &f.Calls[i], &l, i)
+		if dst, err = e.call(comma(dst), &f.Calls[i], &l, i); err != nil {
+			return dst, err
+		}
 	}
 	return append(dst, ']', '}'), nil
 }
@@ -112,7 +115,7 @@ func appendSVG(dst []byte, name string, b []byte) []byte {
 	return appendString(appendKey(dst, name), b)
 }
 
-func (e *Encoder) call(dst []byte, c *correlate.Call, l *ladder.Ladder, index int) []byte {
+func (e *Encoder) call(dst []byte, c *correlate.Call, l *ladder.Ladder, index int) ([]byte, error) {
 	dst = append(dst, '{')
 	dst = appendInt(dst, "num", int64(c.Num))
 	dst = appendText(dst, "call_id", text.Clean(c.CallID))
@@ -129,6 +132,10 @@ func (e *Encoder) call(dst []byte, c *correlate.Call, l *ladder.Ladder, index in
 		dst = append(dst, ']')
 	}
 	dst = append(dst, ']')
+	dst, err := appendMedia(dst, l, index)
+	if err != nil {
+		return dst, err
+	}
 	dst = append(appendKey(dst, "messages"), '[')
 	for i := range c.Messages {
 		dst = e.message(comma(dst), c, i, index)
@@ -138,7 +145,7 @@ func (e *Encoder) call(dst []byte, c *correlate.Call, l *ladder.Ladder, index in
 	for i := range c.Transactions {
 		dst = appendTxn(comma(dst), c, i)
 	}
-	return append(dst, ']', '}')
+	return append(dst, ']', '}'), nil
 }
 
 func (e *Encoder) message(dst []byte, c *correlate.Call, i, call int) []byte {

@@ -24,12 +24,13 @@ import (
 	"sipscope/correlate/stats"
 	"sipscope/decode"
 	"sipscope/render/html/chart"
+	"sipscope/render/ladder"
 	"sipscope/render/text"
 )
 
 // archive is a capture of the project, read.
 type archive struct {
-	files *capture.Files
+	files decode.TextReader
 	board correlate.Board
 	stats stats.Result
 	nums  []uint32
@@ -59,9 +60,11 @@ func read(tb testing.TB, names ...string) *archive {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = files.Close() })
-	a := &archive{files: files}
+	vault := decode.NewVault(decode.VaultOptions{})
+	tb.Cleanup(func() { _ = vault.Close() })
+	a := &archive{files: vault.Reader(files)}
 	var s sink
-	if err := correlate.Run(tb.Context(), files, correlate.Config{Board: &a.board, Sink: &s}); err != nil {
+	if err := correlate.Run(tb.Context(), files, correlate.Config{Board: &a.board, Sink: &s, Vault: vault}); err != nil {
 		tb.Fatal(err)
 	}
 	for c := range a.board.Calls() {
@@ -75,7 +78,7 @@ func read(tb testing.TB, names ...string) *archive {
 
 func (a *archive) report() *Report {
 	return &Report{
-		Title: "t", Version: "test", Result: a.stats, Summaries: a.board.Calls(),
+		Title: "t", Version: "test", Result: a.stats, Summaries: a.board.Calls(), Ladder: ladder.Options{Streams: a.board.Media},
 		Call: func(num uint32) (correlate.Call, func(int) []byte, bool) {
 			c, ok := a.board.Call(num)
 			return c, func(i int) []byte {
@@ -414,7 +417,7 @@ func TestWords(t *testing.T) {
 		t.Fatal("assets/words.json cannot be read")
 	}
 	used := map[string]bool{}
-	dynamic := []string{"list.", "col.", "note.", "sdp.", "fact.", "call.download."}
+	dynamic := []string{"list.", "col.", "note.", "sdp.", "fact.", "stream.", "call.download."}
 	sources, err := filepath.Glob("assets/*.*")
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,7 @@ func NewOverview(r *stats.Result, calls *chart.Calls) (Overview, error) {
 	o.table(w.get("overview.capture"), captureRows(r))
 	o.table(w.get("overview.accounting"), accountingRows(r))
 	o.table(w.get("overview.losses"), lossRows(r))
+	o.table(w.get("overview.media"), mediaRows(r.RTP))
 	o.table(w.get("overview.agents"), rankedRows(r.UserAgents))
 	o.table(w.get("overview.servers"), rankedRows(r.Servers))
 	return o, nil
@@ -128,6 +129,38 @@ func captureRows(r *stats.Result) [][2]string {
 	return rows
 }
 
+// mediaRows sums the RTP streams up; nil for a capture without.
+func mediaRows(r *stats.RTP) [][2]string {
+	if r == nil {
+		return nil
+	}
+	rows := [][2]string{
+		{"RTP streams", thousands(r.Streams)},
+		{"RTP packets", thousands(r.Packets)},
+		{"RTCP packets", thousands(r.Control)},
+		{"Packets that never came", fmt.Sprintf("%s (%.2f %%)", thousands(r.Missing), r.LossPercent)},
+		{"Duplicated, out of order", thousands(r.Duplicates) + ", " + thousands(r.Reordered)},
+	}
+	for _, d := range []struct {
+		name, unit string
+		dist       *stats.Distribution
+	}{{"Loss of a stream", " %", r.Loss}, {"Largest jitter of a stream", " ms", r.Jitter}, {"MOS of a stream, estimated", "", r.MOS}} {
+		if d.dist != nil {
+			rows = append(rows, [2]string{d.name, fmt.Sprintf("p50 %.2f%s · p90 %.2f%s · p99 %.2f%s · max %.2f%s", d.dist.P50, d.unit,
+				d.dist.P90, d.unit, d.dist.P99, d.unit, d.dist.Max, d.unit)})
+		}
+	}
+	for _, row := range countRows(r.Codecs, "streams with ") {
+		if len(rows) < maxMediaRows {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// maxMediaRows bounds the codecs listed: names are the wire's.
+const maxMediaRows = 20
+
 // accountingRows says what became of every packet: the rows behind the first add up to it (law 2).
 func accountingRows(r *stats.Result) [][2]string {
 	rows := [][2]string{{"packets read", thousands(r.Packets)}}
@@ -146,11 +179,13 @@ func lossRows(r *stats.Result) [][2]string {
 		{"messages of overlong calls not kept", r.Limited.UnkeptMessages},
 		{"holes not kept", r.Limited.UnkeptGaps},
 		{"messages of calls with too many addresses", r.Limited.SharedAddresses},
+		{"messages in too many distinct tunnels", r.Limited.SharedPaths},
 		{"messages with too many unknown methods", r.Limited.SharedMethods},
 		{"holes in TCP streams", r.Streams.Gaps},
 		{"datagrams with missing fragments", r.Streams.Datagrams},
 		{"streams and fragments evicted", r.Streams.Evicted},
 		{"overlapping segments and fragments", r.Streams.Overlaps},
+		{"decoded texts not kept", r.Streams.Unkept},
 	} {
 		if x.n > 0 {
 			rows = append(rows, [2]string{x.what, thousands(x.n)})

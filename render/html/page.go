@@ -23,7 +23,7 @@ var assets embed.FS
 
 // scripts are the parts of the page's script, in order.
 func scripts() []string {
-	return []string{"base.js", "source.js", "list.js", "message.js", "flow.js", "overview.js", "app.js"}
+	return []string{"base.js", "source.js", "list.js", "message.js", "media.js", "flow.js", "overview.js", "app.js"}
 }
 
 // built is what all pages share, made once from the embedded files.
@@ -81,6 +81,7 @@ type page struct {
 type staticCall struct {
 	Title    string
 	Facts    []Fact
+	Media    staticMedia
 	SVG      template.HTML
 	Messages []staticMessage
 }

@@ -322,6 +322,7 @@ func staticOf(f *Flow) staticCall {
 	for ci := range f.Calls {
 		c := &f.Calls[ci]
 		if ci == 0 {
+			s.Media = staticMediaOf(&l, ci)
 			s.Title = english().fill("call.title", c.Num) + " · " + Title(&c.Summary)
 			s.Facts = Facts(c, &l.Calls[ci])
 		}

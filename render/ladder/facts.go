@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sipscope/correlate/media/dtmf"
 	"sipscope/decode/sdp"
 	"sipscope/decode/sip"
 )
@@ -25,6 +26,7 @@ type fact struct {
 	contact string // host of the first Contact
 	sdp     string // summary
 	media   []string
+	lanes   string   // media beside RTP: "T.38", "MSRP", "BFCP"
 	notes   []string // what the headers explain
 }
 
@@ -79,6 +81,7 @@ func (b *builder) fact(m *sip.Message) fact {
 	if body, ok := m.SDP(); ok {
 		s, _ := sdp.Parse(body)
 		f.sdp = clip(s.Summary())
+		f.lanes = lanes(&s)
 		if b.opts.SDP {
 			f.media = mediaLines(&s)
 		}
@@ -107,6 +110,13 @@ func headerNotes(m *sip.Message) []string {
 		if line, ok := sipfrag(m); ok {
 			notes = append(notes, "reports "+line)
 		}
+	}
+	if p, ok := dtmf.FromMessage(m, 0, 0); ok {
+		note := "DTMF " + p.Name()
+		if p.Duration > 0 {
+			note += " for " + Duration(p.Duration)
+		}
+		notes = append(notes, note)
 	}
 	return notes
 }

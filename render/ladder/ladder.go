@@ -11,6 +11,8 @@ import (
 	"net/netip"
 
 	"sipscope/correlate"
+	"sipscope/correlate/media"
+	"sipscope/correlate/media/judge"
 	"sipscope/decode/frame"
 )
 
@@ -43,6 +45,10 @@ type Options struct {
 	Of int
 	// Accounting says what became of the packets, such as "68 packets read: 54 SIP, 14 other", for the footer.
 	Accounting string
+	// Streams gives the media of a call, which become rows and Ladder.Streams; nil leaves media out.
+	Streams StreamsFunc
+	// Findings gives what is to be said of the media of a call, which become notes and Ladder.Findings; nil for nothing.
+	Findings FindingsFunc
 }
 
 // Ladder is the picture as data.
@@ -54,6 +60,8 @@ type Ladder struct {
 	Rows       []Row // in order of time; the state rows, one a call, come last
 	Transports []string
 	Totals     Totals
+	Streams    [][]media.Stream  // by call, as Options.Streams gave them
+	Findings   [][]judge.Finding // by call, as Options.Findings gave them
 }
 
 // Title is a call's headline.
@@ -89,7 +97,7 @@ func (c *Column) Name() string {
 	return c.Address
 }
 
-// Kind says what a row is. Further kinds will come; a drawing passes over those that it does not know.
+// Kind says what a row is. A drawing passes over those that it does not know.
 type Kind uint8
 
 // Kinds of rows.
@@ -102,12 +110,19 @@ const (
 	Gap
 	// State says what became of a call. These rows come last.
 	State
+	// Media is the span of a medium between two columns, from the first packet of its RTP to the last.
+	Media
+	// DTMF is keys that were pressed one after another, as telephone-events of a stream tell.
+	DTMF
 )
 
 // String is the kind in lower case, as JSON has it.
 func (k Kind) String() string {
-	return [...]string{"", "arrow", "note", "gap", "state"}[min(int(k), 4)]
+	return [...]string{"", "arrow", "note", "gap", "state", "media", "dtmf"}[min(int(k), 6)]
 }
+
+// OfMedia reports whether rows of the kind tell of media, not of signalling.
+func (k Kind) OfMedia() bool { return k == Media || k == DTMF }
 
 // Row is one event.
 type Row struct {
@@ -137,6 +152,12 @@ type Row struct {
 	Txn      int    // index into the call's transactions, -1 for none
 	Dialog   int    // index into the call's dialogs, -1 for none
 	Leg      int    // 1-based position of the hop on the path of the request, 0 unknown
+
+	// Of rows of media.
+	Until   int64    // packet time of the last packet
+	Figures []string // "182 ↔ 180 packets", "loss 0.0 %", most important first; From → To stands first
+	Streams []uint32 // numbers of the streams: the one from From to To, then its way back
+	OneWay  bool     // there is no way back in this row
 }
 
 // Totals are the figures of the footer, summed over the calls.
@@ -173,6 +194,7 @@ func Build(calls []correlate.Call, text TextFunc, opts Options) Ladder {
 	if opts.FoldHops {
 		b.out.Rows = foldHops(b.out.Rows)
 	}
+	b.addMedia()
 	b.addStates()
 	b.setTimes()
 	b.addTotals()
@@ -228,7 +250,7 @@ func (b *builder) setTimes() {
 			first, prev = r.Time, r.Time
 		}
 		r.SinceFirst, r.SincePrev = r.Time-first, r.Time-prev
-		if r.Kind != Note { // a note has the time of the row that it explains
+		if r.Kind != Note && !r.Kind.OfMedia() { // a note has the time of the row that it explains; media go on beside
 			prev = r.Time
 		}
 	}

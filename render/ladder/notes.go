@@ -32,7 +32,24 @@ func (b *builder) notes(e event, r *Row) {
 	if m.Repeats < 0 && (m.Status == 0 && m.Copy <= 1 || m.Status != 0 && b.newNotes(e, f)) {
 		r.Notes = append(r.Notes, f.notes...)
 	}
+	add(b.laneNote(e, m, f))
 	add(b.damageNote(e, m, f))
+}
+
+// laneNote says which media that are not RTP an answer agrees on (RFC 3264 6): the answer is in a response to a request
+// that had the offer, or in the ACK.
+func (b *builder) laneNote(e event, m *correlate.Message, f *fact) string {
+	if f.lanes == "" || m.Repeats >= 0 || m.Status >= 300 {
+		return ""
+	}
+	answer := m.Method == sip.MethodAck.String()
+	if t := b.txn(e.call, m.Txn); m.Status != 0 && t != nil && t.Request >= 0 && t.Request < len(b.facts[e.call]) {
+		answer = b.facts[e.call][t.Request].sdp != ""
+	}
+	if !answer || !b.once(noteKey{what: "lanes " + f.lanes, call: e.call, a: m.CSeq}) {
+		return ""
+	}
+	return f.lanes + " negotiated"
 }
 
 // damageNote says what the capture lacks of a message.

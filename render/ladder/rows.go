@@ -40,7 +40,7 @@ func (b *builder) addRows() {
 	}
 }
 
-// fold counts a retransmission in the row of its original.
+// fold counts a retransmission in the row of its original, and takes a tap's duplicate into it.
 func (b *builder) fold(e event) bool {
 	m := b.message(e)
 	if m.Repeats < 0 || b.opts.Unfold || m.Repeats >= len(b.rowOf[e.call]) {
@@ -51,9 +51,13 @@ func (b *builder) fold(e event) bool {
 		return false
 	}
 	r := &b.out.Rows[ri]
-	r.Count++
-	if len(r.Intervals) < maxIntervals {
-		r.Intervals = append(r.Intervals, m.Interval)
+	if m.Flags&decode.TapDuplicate == 0 { // a frame that the tap saw twice was sent once
+		r.Count++
+		if len(r.Intervals) < maxIntervals {
+			r.Intervals = append(r.Intervals, m.Interval)
+		}
+	}
+	if len(r.Messages) < maxIntervals {
 		r.Messages = append(r.Messages, e.msg)
 	}
 	b.rowOf[e.call][e.msg] = ri

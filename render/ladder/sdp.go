@@ -1,6 +1,8 @@
 package ladder
 
 import (
+	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,4 +47,34 @@ func formats(m *sdp.Media) string {
 		words = append(words, word)
 	}
 	return strings.Join(words, ", ")
+}
+
+// lanes names the media of a session description that are not carried in RTP and not refused: "T.38, MSRP".
+func lanes(s *sdp.Session) string {
+	var names []string
+	for i := range s.Media[:min(len(s.Media), maxMedia)] {
+		m := &s.Media[i]
+		name := lane(m)
+		if name != "" && !m.Rejected() && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// lane names a medium by its transport: RFC 7345 and T.38 annex D, RFC 4975, RFC 8856.
+func lane(m *sdp.Media) string {
+	proto := bytes.ToUpper(m.Proto)
+	switch {
+	case bytes.Contains(proto, []byte("UDPTL")):
+		return "T.38"
+	case bytes.HasSuffix(proto, []byte("MSRP")):
+		return "MSRP"
+	case bytes.HasSuffix(proto, []byte("BFCP")):
+		return "BFCP"
+	case len(m.Formats) > 0 && bytes.EqualFold(m.Formats[0].Text, []byte("t38")):
+		return "T.38" // over TCP, or under a name of its own
+	default:
+		return ""
+	}
 }

@@ -50,6 +50,7 @@ func (w *writer) call(c *correlate.Call) correlate.Call {
 		m := &out.Messages[i]
 		m.Src, m.Dst = w.endpoint(m.Src), w.endpoint(m.Dst)
 		m.Method, m.CSeq = w.named(Method, m.Method), w.number(m.CSeq)
+		m.Path = frame.Path{} // the numbers of its tunnels are the network's own
 		m.Pieces = slices.Clone(m.Pieces)
 		for j := range m.Pieces {
 			m.Pieces[j] = decode.Piece{Seq: m.Pieces[j].Seq, Len: m.Pieces[j].Len}
@@ -85,6 +86,7 @@ func (w *writer) summary(s *correlate.Summary) correlate.Summary {
 	out.Src, out.Dst, out.ReleasedBy = w.endpoint(s.Src), w.endpoint(s.Dst), w.endpoint(s.ReleasedBy)
 	out.Reason = w.named(Phrase, s.Reason)
 	out.UserAgent, out.Server = w.named(Agent, s.UserAgent), w.named(Agent, s.Server)
+	out.Tunnels = nil // their numbers are the network's own
 	out.Columns = slices.Clone(s.Columns)
 	for i, v := range out.Columns {
 		out.Columns[i] = w.column(i, v)

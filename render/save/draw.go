@@ -88,6 +88,9 @@ func writeMessage(w *bufio.Writer, c *correlate.Call, i int, raw []byte, apart b
 	line = time.Unix(0, m.Time).UTC().AppendFormat(append(line, " · "...), "2006-01-02 15:04:05.000000")
 	line = fmt.Appendf(line, " · %s → %s · %s · message %d of call %d · %d bytes", m.Src, m.Dst, m.Transport,
 		i+1, c.Num, len(raw))
+	if !m.Path.IsZero() {
+		line = append(append(line, " · in "...), m.Path.String()...)
+	}
 	switch {
 	case m.Flags&decode.TapDuplicate != 0:
 		line = append(line, " · the tap's second sight of the frame"...)

@@ -135,6 +135,9 @@ func (d *drawing) openRow(i, y int) {
 	for k, m := range r.Messages {
 		d.pair([...]string{`" data-msgs="`, " "}[min(k, 1)], m)
 	}
+	for k, n := range r.Streams {
+		d.pair([...]string{`" data-streams="`, " "}[min(k, 1)], int(n))
+	}
 	if r.Txn >= 0 {
 		d.pair(`" data-txn="`, r.Txn)
 	}
@@ -162,7 +165,12 @@ func (d *drawing) openRow(i, y int) {
 
 // class writes the classes of a row.
 func (d *drawing) class(r *ladder.Row) {
-	d.str(r.Kind.String())
+	if r.Kind.OfMedia() {
+		d.str("stream ")
+	}
+	if r.Kind != ladder.Media { // the lines of a session description have that class
+		d.str(r.Kind.String())
+	}
 	if r.Kind == ladder.Arrow {
 		if r.Response {
 			d.str(" response")
@@ -195,19 +203,7 @@ func (d *drawing) sentence(i int) {
 		d.str(": ")
 	}
 	d.what(t)
-	if d.inside(r) && r.Kind != ladder.State {
-		switch {
-		case r.From == r.To && r.Kind == ladder.Arrow:
-			d.str(", from ")
-			d.name(r.From)
-			d.str(" to itself")
-		case r.Kind == ladder.Arrow || r.Kind == ladder.Gap:
-			d.str(", from ")
-			d.name(r.From)
-			d.str(" to ")
-			d.name(r.To)
-		}
-	}
+	d.ends(r)
 	if r.Transport != "" {
 		d.str(", over ")
 		d.text(text.Clean(r.Transport))
@@ -228,6 +224,29 @@ func (d *drawing) sentence(i int) {
 	}
 }
 
+// ends says between whom a row is.
+func (d *drawing) ends(r *ladder.Row) {
+	if !d.inside(r) || r.Kind == ladder.State {
+		return
+	}
+	switch {
+	case r.From == r.To && r.Kind == ladder.Arrow:
+		d.str(", from ")
+		d.name(r.From)
+		d.str(" to itself")
+	case !r.OneWay && r.Kind == ladder.Media:
+		d.str(", between ")
+		d.name(r.From)
+		d.str(" and ")
+		d.name(r.To)
+	case r.Kind == ladder.Arrow || overAll(r):
+		d.str(", from ")
+		d.name(r.From)
+		d.str(" to ")
+		d.name(r.To)
+	}
+}
+
 // what writes the label with the session description.
 func (d *drawing) what(t *row) {
 	d.text(t.label)
@@ -241,7 +260,7 @@ func (d *drawing) what(t *row) {
 func (d *drawing) tip(i int) {
 	r, t := &d.l.Rows[i], &d.rows[i]
 	d.what(t)
-	if d.inside(r) && (r.Kind == ladder.Arrow || r.Kind == ladder.Gap) {
+	if d.inside(r) && (r.Kind == ladder.Arrow || overAll(r)) {
 		d.str(sep)
 		d.name(r.From)
 		d.str(arrowWord)
@@ -315,10 +334,14 @@ func (d *drawing) label(p place, t *row, class string, below int) {
 // arrow draws an arrow between two lifelines, or the dotted line of a gap, which has no head.
 func (d *drawing) arrow(r *ladder.Row, t *row) {
 	from, to := r.From, r.To
-	if r.Kind == ladder.Gap {
+	if overAll(r) {
 		from, to = d.gapEnds(r)
 	}
 	d.label(d.fit(r, t), t, "label", belowY)
+	if r.Kind.OfMedia() {
+		d.span(r, from, to)
+		return
+	}
 	const head = 7
 	x, end := d.cols[from].x, d.cols[to].x
 	stop := end - head
@@ -338,6 +361,24 @@ func (d *drawing) arrow(r *ladder.Row, t *row) {
 		d.head(end, arrowY, "l-9-4v8z")
 	default:
 		d.head(end+1, arrowY, "l9-4v8z")
+	}
+}
+
+// span draws the double line of a medium, with a head when there is one direction only.
+func (d *drawing) span(r *ladder.Row, from, to int) {
+	x, end := d.cols[from].x, d.cols[to].x
+	for _, y := range [...]int{arrowY - 1, arrowY + 2} {
+		d.pair(`<path class="shaft" d="M`, x)
+		d.pair(".5 ", y)
+		d.pair(".5H", end)
+		d.str(`"/>`)
+	}
+	switch {
+	case !r.OneWay || !d.inside(r):
+	case end > x:
+		d.head(end, arrowY+1, "l-9-5v10z")
+	default:
+		d.head(end+1, arrowY+1, "l9-5v10z")
 	}
 }
 

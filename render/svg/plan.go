@@ -2,6 +2,7 @@ package svg
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"sipscope/render/ladder"
@@ -75,7 +76,10 @@ func (d *drawing) read() {
 }
 
 // drawn reports whether the kind of a row is one that can be drawn.
-func drawn(r *ladder.Row) bool { return r.Kind >= ladder.Arrow && r.Kind <= ladder.State }
+func drawn(r *ladder.Row) bool { return r.Kind >= ladder.Arrow && r.Kind <= ladder.DTMF }
+
+// overAll reports whether a row is a line over all lifelines when its ends are not known: a gap, or media.
+func overAll(r *ladder.Row) bool { return r.Kind == ladder.Gap || r.Kind.OfMedia() }
 
 // inside reports whether both ends of a row are lifelines.
 func (d *drawing) inside(r *ladder.Row) bool {
@@ -101,7 +105,7 @@ func (d *drawing) readRow(i int, transport *string, timed bool) {
 	switch r.Kind {
 	case ladder.Arrow:
 		t.prose = !d.inside(r)
-	case ladder.Gap:
+	case ladder.Gap, ladder.Media, ladder.DTMF:
 		from, to := d.gapEnds(r)
 		t.prose = from == to
 	case ladder.Note, ladder.State:
@@ -116,6 +120,9 @@ func (d *drawing) readRow(i int, transport *string, timed bool) {
 // notes joins the remarks of the margin. Most rows have one or none.
 func (d *drawing) notes(r *ladder.Row, transport *string) string {
 	s := r.RepeatNote()
+	if len(r.Figures) > 0 {
+		s = text.Clean(strings.Join(r.Figures, sep))
+	}
 	for _, n := range r.Notes {
 		if s != "" {
 			s += sep
@@ -241,7 +248,7 @@ func (d *drawing) widen(r *ladder.Row, t *row) {
 		return
 	}
 	from, to := r.From, r.To
-	if r.Kind == ladder.Gap {
+	if overAll(r) {
 		from, to = d.gapEnds(r)
 	}
 	lo, hi := min(from, to), max(from, to)
@@ -267,7 +274,7 @@ func (d *drawing) widenSpan(r *ladder.Row, t *row) {
 		return
 	}
 	from, to := r.From, r.To
-	if r.Kind == ladder.Gap {
+	if overAll(r) {
 		from, to = d.gapEnds(r)
 	}
 	lo, hi := min(from, to), max(from, to)
@@ -390,7 +397,7 @@ type place struct {
 // it, else over its whole way; the session description beside it, or below when they do not fit together.
 func (d *drawing) fit(r *ladder.Row, t *row) place {
 	from, to := r.From, r.To
-	if r.Kind == ladder.Gap {
+	if overAll(r) {
 		from, to = d.gapEnds(r)
 	}
 	if from == to {

@@ -66,7 +66,7 @@ type node struct {
 var allowed = map[string]string{
 	"svg":   "xmlns class width height viewBox role aria-label",
 	"style": "",
-	"g":     "class id data-row data-call data-msgs data-txn data-dialog data-frame data-column tabindex role aria-label transform",
+	"g":     "class id data-row data-call data-msgs data-streams data-txn data-dialog data-frame data-column tabindex role aria-label transform",
 	"title": "",
 	"rect":  "class x y width height rx",
 	"text":  "class x y",
@@ -79,7 +79,7 @@ var shapes = map[string]*regexp.Regexp{
 	"xmlns": regexp.MustCompile(`^http://www\.w3\.org/2000/svg$`), "class": regexp.MustCompile(`^[a-z0-9 -]+$`),
 	"width": number, "height": number, "x": number, "y": number, "rx": number,
 	"viewBox": regexp.MustCompile(`^0 0 \d+ \d+$`), "role": regexp.MustCompile(`^(group|img|button)$`),
-	"id": regexp.MustCompile(`^[a-z0-9-]*r\d+$`), "data-row": number, "data-call": signed, "data-msgs": regexp.MustCompile(`^-?\d+( -?\d+)*$`),
+	"id": regexp.MustCompile(`^[a-z0-9-]*r\d+$`), "data-row": number, "data-call": signed, "data-streams": regexp.MustCompile(`^\d+( \d+)?$`), "data-msgs": regexp.MustCompile(`^-?\d+( -?\d+)*$`),
 	"data-txn": number, "data-dialog": number, "data-frame": number, "data-column": number, "tabindex": regexp.MustCompile(`^0$`),
 	"transform": regexp.MustCompile(`^translate\(0 \d+\)$`), "aria-hidden": regexp.MustCompile(`^true$`),
 	"d": regexp.MustCompile(`^[MHVhvlz0-9. -]+$`), "aria-label": regexp.MustCompile(`(?s).*`),

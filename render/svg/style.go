@@ -24,6 +24,7 @@ func colors() []color {
 		{"failure", "#b3261e", "#f0837b"},
 		{"note", "#6d5200", "#d9bd6a"},
 		{"gap", "#a3238e", "#ee8fdc"},
+		{"stream", "#0f6b6b", "#5fc7c7"},
 	}
 }
 
@@ -42,6 +43,8 @@ const layout = `.ladder{display:block;font:12px/1 ui-monospace,SFMono-Regular,Me
 .ladder .shaft{fill:none;stroke-width:1.3}
 .ladder .response .shaft{stroke-dasharray:6 3}
 .ladder .gap .shaft{stroke-width:2;stroke-linecap:round;stroke-dasharray:0 5}
+.ladder .stream .shaft{stroke-width:1}
+.ladder .dtmf .label{font-weight:600}
 .ladder .state .label{font-weight:600}
 .ladder .row.arrow{cursor:pointer}
 .ladder .row:focus{outline:none}
@@ -67,6 +70,7 @@ func rules() [][3]string {
 		{".ladder .s4xx,.ladder .s5xx,.ladder .s6xx", "color", "failure"},
 		{".ladder .note", "color", "note"},
 		{".ladder .gap", "color", "gap"},
+		{".ladder .stream", "color", "stream"},
 		{".ladder .label,.ladder .head", "fill", "currentColor"},
 		{".ladder .shaft", "stroke", "currentColor"},
 		{".ladder .sdp,.ladder .media,.ladder .margin", "fill", "dim"},
@@ -82,7 +86,7 @@ func rules() [][3]string {
 // StyleSheet is the CSS for ladders inside a page. All colours can be set by custom properties of an element around them:
 // --ladder-bg, --ladder-fg, --ladder-dim, --ladder-line (lifelines), --ladder-head (ground of names), --ladder-hover,
 // --ladder-chosen, --ladder-focus, --ladder-request, --ladder-provisional, --ladder-success, --ladder-redirect,
-// --ladder-failure, --ladder-note and --ladder-gap. Where they are not set, the colours follow color-scheme; a renderer
+// --ladder-failure, --ladder-note, --ladder-gap and --ladder-stream. Where they are not set, the colours follow color-scheme; a renderer
 // that knows no custom properties takes the light ones.
 //
 // A page may give a row the classes same-txn, same-dialog and chosen.

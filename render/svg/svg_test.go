@@ -85,6 +85,7 @@ func scenes() []scene {
 		{name: "self", made: one(laddertest.Self())},
 		{name: "self-by-ip", made: one(oneColumn()), build: ladder.Options{ByIP: true, SDP: true}},
 		{name: "chain", made: one(laddertest.Chain())},
+		{name: "media", made: one(laddertest.TwoProxies()), build: laddertest.Media()},
 		{name: "legs", made: laddertest.TwoLegs(), draw: svg.Options{ID: "g1-"}},
 		{name: "transports", made: one(twoTransports())},
 		{name: "empty", draw: svg.Options{Standalone: true}},

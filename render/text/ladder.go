@@ -116,6 +116,7 @@ type colText struct{ label, address string }
 // rowText is a row in clean text.
 type rowText struct {
 	time, label, sdp string
+	figures          string // of media
 	notes            []string
 }
 
@@ -138,6 +139,9 @@ func (d *drawing) prepare() {
 func (d *drawing) rowText(i int) rowText {
 	r := &d.l.Rows[i]
 	t := rowText{label: d.clean(r.Label), sdp: d.clean(r.SDP), time: d.time(i)}
+	if r.Kind.OfMedia() {
+		t.label, t.figures = d.clean(d.arrows(r.Label)), d.clean(d.arrows(strings.Join(r.Figures, d.g.sep)))
+	}
 	if r.Count > 1 {
 		t.label += " " + d.g.times + strconv.Itoa(r.Count)
 	}
@@ -181,6 +185,14 @@ func (d *drawing) time(i int) string {
 		return ladder.Duration(r.SincePrev)
 	}
 	return "+" + ladder.Duration(r.SincePrev)
+}
+
+// arrows writes the arrows in a text about media as the drawing has them.
+func (d *drawing) arrows(s string) string {
+	if !d.opts.ASCII {
+		return s
+	}
+	return ASCIIArrows(s)
 }
 
 // firstTimed reports whether no row before i has a time. Only notes come without one.

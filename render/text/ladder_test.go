@@ -67,6 +67,10 @@ var goldens = []struct {
 	{name: "self-by-ip", made: one(laddertest.Self), build: ladder.Options{ByIP: true}, draw: text.Options{Width: 80}},
 	{name: "chain-80", made: one(laddertest.Chain), draw: text.Options{Width: 80}},
 	{name: "chain-200", made: one(laddertest.Chain), draw: text.Options{Width: 200}},
+	{name: "media-120", made: one(laddertest.TwoProxies), build: laddertest.Media(), draw: text.Options{Width: 120}},
+	{name: "media-wide", made: one(laddertest.TwoProxies), build: laddertest.Media()},
+	{name: "media-80-ascii", made: one(laddertest.TwoProxies), build: laddertest.Media(), draw: text.Options{Width: 80, ASCII: true}},
+	{name: "media-40", made: one(laddertest.TwoProxies), build: laddertest.Media(), draw: text.Options{Width: 40, Times: text.TimesRelative}},
 	{name: "legs-120", made: laddertest.TwoLegs, draw: text.Options{Width: 120}},
 }
 

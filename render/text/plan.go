@@ -82,7 +82,7 @@ func (d *drawing) naturalGap() int {
 	gap := d.namesGap()
 	for i := range d.l.Rows {
 		r := &d.l.Rows[i]
-		if r.Kind != ladder.Arrow || r.From == r.To {
+		if !spans(r) || r.From == r.To {
 			continue
 		}
 		w := Width(d.rows[i].label)

@@ -118,6 +118,8 @@ func (d *drawing) row(i int) {
 		d.gapRow(i)
 	case ladder.Note:
 		d.noteRow(i)
+	case ladder.Media, ladder.DTMF:
+		d.mediaRow(i)
 	case ladder.State:
 	}
 }
@@ -357,8 +359,13 @@ func (d *drawing) listRow(i int) {
 		s = strconv.Itoa(r.From+1) + " " + d.g.dot + d.g.dot + " " + strconv.Itoa(r.To+1) + "  " + s
 	case r.Kind == ladder.Arrow && r.From >= 0 && r.To >= 0:
 		s = strconv.Itoa(r.From+1) + d.g.to + strconv.Itoa(r.To+1) + "  " + s
+	case r.Kind.OfMedia() && r.From >= 0 && r.To >= 0:
+		s = strconv.Itoa(r.From+1) + " " + d.g.wire + d.g.wire + " " + strconv.Itoa(r.To+1) + "  " + s
 	}
 	parts := prepend(s, t.notes)
+	if t.figures != "" {
+		parts = prepend(s, prepend(t.figures, t.notes))
+	}
 	for _, m := range r.Media {
 		parts = append(parts, d.clean(m))
 	}

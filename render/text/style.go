@@ -83,17 +83,18 @@ type glyphs struct {
 	right, left             string // heads
 	loopTop, loopEnd        string
 	times, sep, to, ell     string
+	wire                    string // span of a medium
 }
 
 func glyphsOf(ascii bool) *glyphs {
 	if ascii {
 		return &glyphs{
 			line: "|", cross: "+", head: "+", foot: "+", rule: "-", ruleCross: "+", dash: "-", dot: ".", right: ">", left: "<",
-			loopTop: ".", loopEnd: "'", times: "x", sep: "; ", to: " -> ", ell: "...",
+			loopTop: ".", loopEnd: "'", times: "x", sep: "; ", to: " -> ", ell: "...", wire: "=",
 		}
 	}
 	return &glyphs{
 		line: "│", cross: "┼", head: "┬", foot: "┴", rule: "─", ruleCross: "┼", dash: "─", dot: "┄", right: "▶", left: "◀",
-		loopTop: "╮", loopEnd: "╯", times: "×", sep: " · ", to: " → ", ell: "…",
+		loopTop: "╮", loopEnd: "╯", times: "×", sep: " · ", to: " → ", ell: "…", wire: "═",
 	}
 }

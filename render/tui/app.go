@@ -12,6 +12,7 @@ import (
 	"sipscope/correlate"
 	"sipscope/render/tui/flow"
 	"sipscope/render/tui/keymap"
+	"sipscope/render/tui/media"
 	"sipscope/render/tui/message"
 	"sipscope/render/tui/term"
 )
@@ -150,6 +151,9 @@ func (a *app) ShowMessages(call *correlate.Call, index int) { a.Open(message.New
 
 // ShowCompare implements term.Host.
 func (a *app) ShowCompare(c term.Comparison) { a.Open(message.NewCompare(a, c)) }
+
+// ShowMedia implements term.Host.
+func (a *app) ShowMedia(nums []uint32) { a.Open(media.New(a, nums)) }
 
 // ShowStats implements term.Host.
 func (a *app) ShowStats() {

@@ -2,6 +2,7 @@
 
 S.FlowView = (root, source, go) => {
   let doc = null, num = 0, chosen = -1, tab = 'raw', asked = 0;
+  const charts = S.Charts(root);
 
   const svg = (text) => {
     const parsed = new DOMParser().parseFromString(text, 'image/svg+xml').documentElement;
@@ -77,9 +78,14 @@ S.FlowView = (root, source, go) => {
       S.el('button', { type: 'button', onclick: () => S.download(name + '.svg', 'image/svg+xml', standalone(head, body)) }, S.t('call.download.svg')),
       doc.pcap ? S.el('button', { type: 'button', onclick: () => S.download(name + '.pcapng', 'application/octet-stream', S.bytes(doc.pcap)) }, S.t('call.download.pcap')) : null,
       source.downloads(num).map(([href, word]) => S.el('a', { href, download: true }, S.t(word))));
+    const open = (sel, usual) => root.querySelector(sel)?.open ?? usual; // a live call is drawn again and again
+    const [wide, overtime] = [open('details.heard', innerWidth >= 700), open('details.overtime', false)];
+    const heard = doc.calls.map(S.mediaNodes).filter(Boolean);
     root.replaceChildren(bar(doc.calls[0]),
       S.el('details', { class: 'known', open: innerWidth >= 700 }, S.el('summary', {}, S.t('call.facts')), doc.calls.map(facts)),
-      buttons, S.el('p', { class: 'hint' }, S.t('call.hint')), S.el('div', { class: 'split' }, ladder, panel));
+      heard.length ? S.el('details', { class: 'known heard', open: wide }, S.el('summary', {}, S.mediaTitle(doc.calls)), heard) : null, buttons, S.el('p', { class: 'hint' }, S.t('call.hint')), S.el('div', { class: 'split' }, ladder, panel));
+    charts.set(Object.fromEntries(doc.calls.flatMap((call) => call.media?.charts || []).map((c) => [c.id, c.option])));
+    for (const d of root.querySelectorAll('details.overtime')) d.open = overtime;
   }
 
   // standalone makes one picture of header and body, with the style sheet inside.

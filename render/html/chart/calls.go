@@ -14,12 +14,14 @@ type Calls struct {
 	total      uint64
 	time       timeline
 	pdd, setup histogram
+	heard      heard
 }
 
 // Add counts a call. The delays are those of calls that an INVITE began, as in stats.Result.
 func (c *Calls) Add(s *correlate.Summary) {
 	c.total++
 	c.time.add(s.First, classOf(s.State))
+	c.heard.add(&s.Media)
 	if s.Method != sip.MethodInvite.String() {
 		return
 	}

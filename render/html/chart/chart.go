@@ -44,7 +44,8 @@ func All(result *stats.Result, calls *Calls) ([]Chart, error) {
 	}
 	var all []Chart
 	for _, build := range []func(*stats.Result, *Calls) (Chart, error){
-		callsOverTime, inviteStates, otherStates, postDialDelay, setupTime, hosts, responses, methods, transports,
+		callsOverTime, inviteStates, otherStates, postDialDelay, setupTime, mosOfCalls, lossOfCalls,
+		jitterOfCalls, hosts, responses, methods, transports,
 	} {
 		c, err := build(result, calls)
 		if err != nil {

@@ -137,6 +137,13 @@ func TestSums(t *testing.T) {
 			got[c.ID] = column(t, c, slices.Index(c.Numeric, true))
 		}
 	}
+	loss, mos, jitter := got["media-loss"], got["mos"], got["media-jitter"]
+	if mos == 0 || jitter == 0 || mos > loss || jitter > loss || loss > got["call-states"] {
+		t.Errorf("%d calls with media, %d with a MOS, %d with jitter", loss, mos, jitter)
+	}
+	for _, id := range []string{"media-loss", "mos", "media-jitter"} {
+		delete(got, id)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

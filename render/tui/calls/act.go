@@ -81,6 +81,12 @@ func (v *View) choosing(a keymap.Action) bool {
 		v.diff()
 	case keymap.Stats:
 		v.h.ShowStats()
+	case keymap.ShowMedia:
+		if v.selected.len() > 0 {
+			v.h.ShowMedia(v.chosen())
+		} else {
+			v.h.ShowMedia(nil)
+		}
 	default:
 		return v.copying(a)
 	}

@@ -204,6 +204,8 @@ func (v *View) Status() string {
 	_, limited := v.board.Accounting()
 	add(limited.EvictedCalls > 0, "%d older calls no longer kept", limited.EvictedCalls)
 	add(limited.UnkeptMessages > 0, "%d messages of long calls not kept", limited.UnkeptMessages)
+	closed := v.board.EncryptedCount()
+	add(closed > 0, "%s, no key", count(closed, "encrypted connection"))
 	if data := v.h.Data(); data.Err != nil && data.Err() != nil {
 		add(true, "%v", data.Err())
 	}

@@ -249,7 +249,13 @@ func (v *View) nextRepeat() {
 func (v *View) act(a keymap.Action) bool {
 	switch a {
 	case keymap.Open, keymap.Raw:
+		if a == keymap.Open && v.pic != nil && v.list.len() > 0 && v.row(v.cursor).Kind.OfMedia() {
+			v.host.ShowMedia([]uint32{v.pic.calls[v.row(v.cursor).Call].Num})
+			return true
+		}
 		v.open()
+	case keymap.ShowMedia:
+		v.host.ShowMedia(v.pictured())
 	case keymap.Select:
 		v.pick()
 	case keymap.SelectNone:

@@ -193,7 +193,8 @@ func (j *job) run(ctx context.Context) *picture {
 	totals := j.board.Totals()
 	p.lad = ladder.Build(p.calls, read, ladder.Options{
 		ByIP: j.spec.byIP, Unfold: j.spec.unfold, FoldHops: j.spec.foldHops, SDP: j.spec.sdp, Aliases: j.spec.aliases,
-		Source: j.data.Source, Of: int(min(totals.Calls, math.MaxInt32)),
+		Source: j.data.Source, Of: int(min(totals.Calls, math.MaxInt32)), Streams: j.streams(),
+		Findings: j.data.Findings,
 	})
 	p.prepare()
 	return p
@@ -270,7 +271,7 @@ func (p *picture) prepare() {
 		r := &rows[i]
 		p.labelW[i], p.sdpW[i] = p.width(p.label(r)), p.width(r.SDP)
 		p.delta = max(p.delta, len(signed(r.SincePrev)))
-		p.media = p.media || r.Kind > ladder.State
+		p.media = p.media || r.Kind.OfMedia()
 		p.prev[i], p.next[i] = -1, -1
 		if r.Kind != ladder.Arrow {
 			continue

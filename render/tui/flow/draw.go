@@ -159,6 +159,8 @@ func (p *painter) row(pos, y int) {
 		p.state(r, y)
 	case r.Kind == ladder.Gap:
 		p.gap(pos, y, s)
+	case r.Kind.OfMedia() && len(v.pic.lad.Columns) > 1:
+		p.media(pos, y, s)
 	case r.Kind != ladder.Arrow || r.From < 0 || r.To < 0:
 		p.remark(pos, y)
 	default:
@@ -296,6 +298,9 @@ func statusRole(status uint16) term.Role {
 // label is what a row says, with how often it was sent and over how many hops.
 func (p *picture) label(r *ladder.Row) string {
 	s := r.Label
+	if r.Kind.OfMedia() && p.spec.ascii {
+		s = text.ASCIIArrows(s)
+	}
 	if r.Count > 1 {
 		if p.spec.ascii {
 			s += " x" + strconv.Itoa(r.Count)
@@ -330,6 +335,9 @@ func (p *painter) prose(pos, y int) {
 		x = p.between(r, y, " "+p.gl.Dot+p.gl.Dot+" ", text.Width(label), role)
 	case ladder.State:
 		role = v.stateRole(r)
+	case ladder.Media, ladder.DTMF:
+		role = term.MediaLine
+		x = p.between(r, y, " "+p.gl.Wire+p.gl.Wire+" ", text.Width(label), role)
 	default:
 		role = term.Note
 	}

@@ -70,13 +70,14 @@ type View struct {
 	filter   filter
 	paused   bool
 
-	pic     *picture // nil until the first one is there
-	list    list
-	load    task
-	dirty   bool   // the calls have changed since the picture was made
-	since   uint64 // the revision up to which changes of the board were looked at, with extended
-	changed bool   // something arrived that has to be drawn
-	polled  time.Time
+	pic         *picture // nil until the first one is there
+	list        list
+	load        task
+	dirty       bool   // the calls have changed since the picture was made
+	since       uint64 // the revision up to which changes of the board were looked at, with extended
+	changed     bool   // something arrived that has to be drawn
+	polled      time.Time
+	polledMedia time.Time
 
 	cursor   int // position in list
 	top      int // first line in sight
@@ -294,6 +295,7 @@ func (v *View) Tick(now time.Time) bool {
 		v.polled = now
 		v.poll()
 	}
+	v.pollMedia(now)
 	v.ensure()
 	for _, s := range [...]*scan{v.search, v.diags} {
 		if s != nil {

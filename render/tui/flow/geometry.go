@@ -270,6 +270,8 @@ func (v *View) shape(g *geometry, pos int) shape {
 		}
 	case r.Kind == ladder.Gap:
 		return v.gapShape(g, i)
+	case r.Kind.OfMedia() && len(v.pic.lad.Columns) > 1:
+		return v.mediaShape(g, i)
 	case r.Kind != ladder.Arrow || r.From < 0 || r.To < 0:
 		return shape{text: 1}
 	default:

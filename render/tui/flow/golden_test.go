@@ -75,6 +75,10 @@ func TestGoldens(t *testing.T) {
 		{name: "hostile-120x40", pcap: "hostile-names.pcap", nums: []uint32{1}, w: 120, h: 40, set: pane},
 		{name: "hostile-80x24-ascii", pcap: "hostile-names.pcap", nums: []uint32{1}, w: 80, h: 24, set: ascii},
 		{name: "failures-merged", pcap: "failures.pcap", nums: []uint32{1, 2, 3, 4, 5}, w: 120, h: 40, set: with(func(s *term.Settings) { s.ColorBy = "transaction" }), do: []keymap.Action{keymap.PageDown, keymap.Mark}},
+		{name: "media-80x24", pcap: "media-faults.pcap", nums: []uint32{1}, w: 80, h: 24, set: plain},
+		{name: "media-120x40-ascii", pcap: "media-dtmf.pcap", nums: []uint32{1}, w: 120, h: 40, set: ascii},
+		{name: "media-40x20", pcap: "media-dtmf.pcap", nums: []uint32{1}, w: 46, h: 20, set: plain},
+		{name: "media-off", pcap: "media-dtmf.pcap", nums: []uint32{1}, w: 80, h: 24, set: plain, do: []keymap.Action{keymap.Media}},
 		{name: "evicted", pcap: "cancel.pcap", nums: []uint32{99}, w: 60, h: 10, set: plain},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,7 +21,7 @@ func (f *filter) keeps(r *ladder.Row) bool {
 	case f.onlySDP:
 		return r.Kind == ladder.Arrow && r.SDP != ""
 	case f.noMedia:
-		return r.Kind < ladder.State
+		return !r.Kind.OfMedia()
 	default:
 		return true
 	}
@@ -54,7 +54,7 @@ func newList(p *picture, f *filter) list {
 		}
 		l.rows = append(l.rows, int32(i))
 		l.delta = append(l.delta, r.Time-prev)
-		if r.Kind != ladder.Note {
+		if r.Kind != ladder.Note && !r.Kind.OfMedia() {
 			prev = r.Time
 		}
 	}

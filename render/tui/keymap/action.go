@@ -13,8 +13,9 @@ const (
 	Compare                   // two messages beside each other
 	Page                      // a text to scroll: help, statistics
 	Pair                      // two calls compared row by row
+	Streams                   // RTP streams: the list, and one of them
 
-	Everywhere = List | Ladder | Message | Compare | Page | Pair
+	Everywhere = List | Ladder | Message | Compare | Page | Pair | Streams
 )
 
 // String is the scope's name as the configuration file has it.
@@ -32,13 +33,15 @@ func (s Scope) String() string {
 		return "page"
 	case Pair:
 		return "diff"
+	case Streams:
+		return "media"
 	default:
 		return "all"
 	}
 }
 
 // Scopes lists the scopes in the order of the help.
-func Scopes() []Scope { return []Scope{List, Ladder, Message, Compare, Pair, Page} }
+func Scopes() []Scope { return []Scope{List, Ladder, Message, Compare, Pair, Streams, Page} }
 
 // Action is what a key asks for.
 type Action uint8
@@ -121,6 +124,8 @@ const (
 	FirstDifference
 	NextPair
 	PrevPair
+	ShowMedia
+	ToCall
 
 	actions // how many
 )

@@ -129,7 +129,7 @@ func parseScope(name string) (Scope, error) {
 			return s, nil
 		}
 	}
-	return 0, fmt.Errorf("keys.%s: no such screen: all, list, ladder, message, compare, diff or page", name)
+	return 0, fmt.Errorf("keys.%s: no such screen: all, list, ladder, message, compare, diff, media or page", name)
 }
 
 // index builds byKey. A key that would do two things in a scope is an error.

@@ -1,5 +1,7 @@
 package keymap
 
+import "slices"
+
 // Binding is one row of the table.
 type Binding struct {
 	Action Action
@@ -12,7 +14,7 @@ type Binding struct {
 
 // table holds the defaults: sngrep's keys, and what sngrep does not have on keys that it leaves free.
 func table() []Binding {
-	return append(append(append(append(moving(), lists()...), ladders()...), messages()...), pairs()...)
+	return slices.Concat(moving(), lists(), ladders(), messages(), pairs(), streams())
 }
 
 func moving() []Binding {
@@ -31,8 +33,8 @@ func moving() []Binding {
 		{Quit, Everywhere, "quit", []string{"Ctrl-C"}, "", "quit at once"},
 		{Help, Everywhere, "help", []string{"F1", "?", "h", "H"}, "Help", "this help"},
 		{Search, Everywhere, "search", []string{"/", "Ctrl-S"}, "Search", "search as you type"},
-		{SearchNext, List | Ladder | Message | Page, "search_next", []string{"n"}, "", "next that the search finds"},
-		{SearchPrev, List | Ladder | Message | Page, "search_prev", []string{"N"}, "", "previous that the search finds"},
+		{SearchNext, List | Ladder | Message | Page | Streams, "search_next", []string{"n"}, "", "next that the search finds"},
+		{SearchPrev, List | Ladder | Message | Page | Streams, "search_prev", []string{"N"}, "", "previous that the search finds"},
 		{Redraw, Everywhere, "redraw", []string{"Ctrl-R"}, "", "draw the screen anew"},
 		{Hints, Everywhere, "hints", []string{"K"}, "", "letters instead of function keys in the line below"},
 		{Suspend, Everywhere, "suspend", []string{"Ctrl-Z"}, "", "back to the shell until fg"},
@@ -68,6 +70,8 @@ func lists() []Binding {
 		{CallsOnly, List, "calls_only", []string{"c"}, "", "only calls made with INVITE, or all"},
 		{Follow, List, "follow", []string{"A", "a"}, "", "stay on the newest call"},
 		{Pause, List | Ladder, "pause", []string{"p"}, "", "stop and go on updating the screen"},
+		{ShowMedia, List, "streams", []string{"M", "J"}, "", "RTP streams of the selected calls, or of all"},
+		{ShowMedia, Ladder, "streams", []string{"J"}, "", "RTP streams of these calls; Enter on a media row, too"},
 		{Stats, List, "stats", []string{"i", "I"}, "", "figures over all calls"},
 		{Copy, Everywhere, "copy", []string{"y"}, "", "copy this Call-ID, message or page to the clipboard"},
 		{Diff, List, "diff", []string{"="}, "Diff", "compare two selected calls, message by message"},
@@ -128,5 +132,20 @@ func pairs() []Binding {
 		{NextPair, Pair, "next_pair", []string{"]"}, "", "next two calls"},
 		{PrevPair, Pair, "prev_pair", []string{"["}, "", "previous two calls"},
 		{Save, Pair, "save", []string{"F2", "s", "S"}, "Save", "save the comparison as text, HTML or JSON"},
+	}
+}
+
+func streams() []Binding {
+	return []Binding{
+		{Open, Streams, "open", []string{"Enter"}, "Show", "all that is known of the stream, with charts"},
+		{ToCall, Streams, "to_call", []string{"c", "x"}, "Ladder", "the ladder of the stream's call"},
+		{NextMessage, Streams, "next_stream", []string{"]", "Tab"}, "Next", "next stream"},
+		{PrevMessage, Streams, "prev_stream", []string{"[", "Backtab"}, "", "previous stream"},
+		{Layout, Streams, "layout", []string{"v"}, "Figure", "what is drawn over time: jitter, loss or packets"},
+		{SortPrev, Streams, "sort_prev", []string{"<"}, "", "sort by the column to the left"},
+		{SortNext, Streams, "sort_next", []string{">"}, "Sort", "sort by the column to the right"},
+		{SortSwap, Streams, "sort_swap", []string{"z", "Z"}, "", "turn the order round"},
+		{Pause, Streams, "pause", []string{"p"}, "", "stop and go on updating the screen"},
+		{Save, Streams, "save", []string{"F2", "s", "S"}, "Save", "save the stream's call to a file"},
 	}
 }

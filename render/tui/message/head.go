@@ -38,6 +38,9 @@ func heads(call *correlate.Call, message int, ascii bool) []string {
 		m.Src.String() + jointsOf(ascii).to + m.Dst.String() + " " + m.Transport.String(),
 		time.Unix(0, m.Time).UTC().Format("15:04:05.000000"),
 	}
+	if !m.Path.IsZero() {
+		parts = append(parts, "in "+m.Path.String())
+	}
 	if m.Repeats >= 0 && m.Repeats < len(call.Messages) {
 		parts = append(parts, again(m)+", first in frame "+strconv.FormatUint(call.Messages[m.Repeats].Seq, 10))
 	}

@@ -192,7 +192,7 @@ func take(s string, w int) string {
 type Glyphs struct {
 	ascii                               bool
 	Line, Cross, Head, Foot             string // a lifeline; where an arrow crosses it; where the rules meet it
-	Rule, Dash, Dot                     string // a rule; an arrow; a gap
+	Rule, Dash, Dot, Wire               string // a rule; an arrow; a gap; a medium
 	Right, Left                         string // heads of arrows
 	LoopTop, LoopEnd                    string
 	Vertical                            string // between panes
@@ -206,14 +206,14 @@ type Glyphs struct {
 func glyphsOf(ascii bool) *Glyphs {
 	if ascii {
 		return &Glyphs{
-			ascii: true, Line: "|", Cross: "+", Head: "+", Foot: "+", Rule: "-", Dash: "-", Dot: ".", Right: ">", Left: "<",
+			ascii: true, Line: "|", Cross: "+", Head: "+", Foot: "+", Rule: "-", Dash: "-", Dot: ".", Wire: "=", Right: ">", Left: "<",
 			LoopTop: ".", LoopEnd: "'", Vertical: "|", Times: "x", Sep: "; ", To: " -> ", Ellipsis: "...", Up: "^", Down: "v",
 			Check: "*", Bullet: "@", UpperLeft: "+", UpperRight: "+", LowerLeft: "+", LowerRight: "+", Bar: "#", BarEmpty: ".",
 			ScrollAt: "#",
 		}
 	}
 	return &Glyphs{
-		Line: "│", Cross: "┼", Head: "┬", Foot: "┴", Rule: "─", Dash: "─", Dot: "┄", Right: "▶", Left: "◀", LoopTop: "╮",
+		Line: "│", Cross: "┼", Head: "┬", Foot: "┴", Rule: "─", Dash: "─", Dot: "┄", Wire: "═", Right: "▶", Left: "◀", LoopTop: "╮",
 		LoopEnd: "╯", Vertical: "│", Times: "×", Sep: " · ", To: " → ", Ellipsis: "…", Up: "▲", Down: "▼", Check: "✓",
 		Bullet: "●", UpperLeft: "┌", UpperRight: "┐", LowerLeft: "└", LowerRight: "┘", Bar: "█", BarEmpty: "░", ScrollAt: "█",
 	}

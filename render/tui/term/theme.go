@@ -39,6 +39,7 @@ const (
 	Time
 	Note    // the margin of a ladder
 	GapLine // what the capture does not have
+	MediaLine
 	HeaderName
 	Method
 	URI
@@ -69,7 +70,7 @@ func roleNames() [Series0]string {
 	return [...]string{
 		"normal", "dim", "bold", "bar", "bar_key", "status", "head", "head_sort", "border", "cursor", "marked", "found",
 		"peer", "field", "error", "warning", "good", "bad", "neutral", "request", "provisional", "success", "redirect",
-		"failure", "time", "note", "gap", "header_name", "method", "uri", "parameter", "identity", "number", "body_name",
+		"failure", "time", "note", "gap", "media", "header_name", "method", "uri", "parameter", "identity", "number", "body_name",
 		"diag", "added", "removed", "changed",
 	}
 }

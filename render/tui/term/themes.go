@@ -51,7 +51,7 @@ func colored(name string, p palette) *Theme {
 		Field: plain.Background(p.cursor), Error: fg(p.red).Bold(true), Warning: fg(p.yellow),
 		Good: fg(p.green), Bad: fg(p.red), Neutral: fg(p.yellow),
 		Request: fg(p.cyan), Provisional: fg(p.yellow), Success: fg(p.green), Redirect: fg(p.magenta), Failure: fg(p.red),
-		Time: fg(p.gray), Note: fg(p.gray), GapLine: fg(p.orange),
+		Time: fg(p.gray), Note: fg(p.gray), GapLine: fg(p.orange), MediaLine: fg(p.blue),
 		HeaderName: fg(p.cyan), Method: plain.Bold(true), URI: fg(p.yellow), Parameter: fg(p.gray), Identity: fg(p.magenta),
 		Number: fg(p.green), BodyName: fg(p.blue), Diag: fg(p.orange),
 		Added: fg(p.green), Removed: fg(p.red), Changed: fg(p.yellow),

@@ -6,6 +6,8 @@ import (
 
 	"sipscope/correlate"
 	"sipscope/correlate/compare"
+	"sipscope/correlate/media"
+	"sipscope/correlate/media/judge"
 	"sipscope/render/tui/keymap"
 )
 
@@ -97,9 +99,16 @@ type Stack interface {
 
 // Screens opens the other screens: views do not know each other.
 type Screens interface {
+	Comparisons
 	ShowStats()
 	ShowCalls(nums []uint32, extended bool)
 	ShowMessages(call *correlate.Call, message int)
+	// ShowMedia lists the RTP streams of calls, of the whole capture without any.
+	ShowMedia(nums []uint32)
+}
+
+// Comparisons opens the screens that compare.
+type Comparisons interface {
 	ShowCompare(c Comparison)
 	// ShowPair compares two calls, by number, row by row.
 	ShowPair(a, b uint32)
@@ -152,6 +161,11 @@ type Data struct {
 	Err func() error
 	// Live says in a line how a source goes that has no end: figures a second, losses. Nil for files.
 	Live func() string
+	// Streams copies the RTP streams of a call by its number, of the whole capture for 0. Any goroutine may call it. Nil
+	// without media.
+	Streams func(call uint32) []media.Stream
+	// Findings says what media and signalling of a call do not agree on. It reads texts: only on a goroutine of its own.
+	Findings func(call uint32) []judge.Finding
 }
 
 // Settings is what a user can choose in the configuration file and while the program runs.

@@ -8,6 +8,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
+	"sipscope/correlate/media"
 	"sipscope/decode"
 	"sipscope/render/tui/term"
 )
@@ -111,6 +112,12 @@ func (h *Host) ShowCalls(nums []uint32, extended bool) {
 	h.Opened = append(h.Opened, "calls")
 }
 
+// ShowMedia notes it.
+func (h *Host) ShowMedia(nums []uint32) {
+	h.Nums = nums
+	h.Opened = append(h.Opened, "media")
+}
+
 // ShowMessages notes it.
 func (h *Host) ShowMessages(call *correlate.Call, message int) {
 	h.Messages = []term.MessageRef{{Call: call, Message: message}}
@@ -147,19 +154,27 @@ func Load(tb testing.TB, path string, headers ...string) term.Data {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = files.Close() })
-	board := &correlate.Board{}
-	err = correlate.Run(tb.Context(), files, correlate.Config{Board: board, Headers: headers})
+	board, vault := &correlate.Board{}, decode.NewVault(decode.VaultOptions{})
+	tb.Cleanup(func() { _ = vault.Close() })
+	texts := vault.Reader(files)
+	err = correlate.Run(tb.Context(), files, correlate.Config{Board: board, Headers: headers, Vault: vault})
 	if err != nil && !errors.Is(err, capture.ErrDamaged) {
 		tb.Fatal(err)
 	}
 	return term.Data{
 		Board: board, Source: path, Headers: headers,
 		Text: func(call *correlate.Call, message int) []byte {
-			raw, err := decode.ReadText(files, call.Messages[message].Pieces)
+			raw, err := decode.ReadText(texts, call.Messages[message].Pieces)
 			if err != nil {
 				return nil
 			}
 			return raw
+		},
+		Streams: func(call uint32) []media.Stream {
+			if call == 0 {
+				return board.Streams()
+			}
+			return board.Media(call)
 		},
 		Err: func() error { return nil },
 		Progress: func() (done, total int64) {
