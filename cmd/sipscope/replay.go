@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sipscope/correlate/diff"
 	"sipscope/element/replay/many"
 	"sipscope/element/replay/plan"
 )
@@ -282,11 +284,10 @@ func (c *replayCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.check(cmd); err != nil {
 		return err
 	}
-	rules, err := c.ruleFlags.rules()
+	rules, err := c.rules(cmd)
 	if err != nil {
 		return err
 	}
-	rules.Challenges = true // the four cases of authentication are no divergence
 	r := &replaying{c: c, rules: rules}
 	if err = r.flagsToOptions(); err != nil {
 		return err
@@ -295,21 +296,39 @@ func (c *replayCommand) run(cmd *cobra.Command, args []string) error {
 		return planError(err)
 	}
 	r.size()
+	r.alone()
 	if err = c.save(cmd.Context(), r.plan); err != nil {
 		return err
 	}
-	dry := c.dry || c.sut == "" && !c.self
-	if dry && c.sut == "" && !c.self {
+	if c.sut == "" && !c.self { // nobody is there to play with: what would be sent is shown
 		return r.plan.WriteText(c.out())
 	}
-	ctx := cmd.Context()
-	if err = r.reach(ctx); err != nil {
+	return r.carryOut(cmd.Context())
+}
+
+// rules are those that the two flows are compared by.
+func (c *replayCommand) rules(cmd *cobra.Command) (diff.Rules, error) {
+	rules, err := c.ruleFlags.rules()
+	if err != nil {
+		return diff.Rules{}, err
+	}
+	rules.Replayed = true
+	if c.self && !cmd.Flags().Changed("late") { // how late we are says nothing of the flow
+		rules.Late = -1
+	}
+	rules.Challenges = true // the four cases of authentication are no divergence
+	return rules, nil
+}
+
+// carryOut finds the way to who is live, and plays, or says what would be sent.
+func (r *replaying) carryOut(ctx context.Context) error {
+	if err := r.reach(ctx); err != nil {
 		return err
 	}
-	if dry {
+	if r.c.dry {
 		return r.dryRun()
 	}
-	if err = r.consent(ctx); err != nil {
+	if err := r.consent(ctx); err != nil {
 		return err
 	}
 	return r.play(ctx)

@@ -140,7 +140,7 @@ func TestReplayLoadDiverges(t *testing.T) {
 	said := p.out.String()
 	for _, want := range []string{
 		"0 clean, ", "no further play was begun: too many plays diverged", "expected 200 to INVITE from bob, got 486 Busy Here (Call-ID ",
-		"limit: the server", "DIFFERS: 5 pairs of calls: 5 differ", "✗ expected 200 OK, got 486",
+		"limit: the server", "DIFFERS: 5 plays: 5 differ", "✗ expected 200 OK, got 486",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q", want)

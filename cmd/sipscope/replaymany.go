@@ -167,7 +167,7 @@ func (r *replaying) tellMany(ctx context.Context, recorded *side) error {
 	if err != nil {
 		return err
 	}
-	report := &pair.Report{Title: r.plan.Title, A: "recorded", B: "live", Version: version, Pairs: pairs}
+	report := &pair.Report{Title: r.plan.Title, A: "recorded", B: "live", Replay: true, Version: version, Pairs: pairs}
 	r.notes = append(r.notes, notes...)
 	report.Notes = append(r.notes, r.refusals()...)
 	if err = r.writeMany(ctx, report); err != nil {
@@ -185,6 +185,8 @@ func (r *replaying) tellMany(ctx context.Context, recorded *side) error {
 		return cannotRunError{err: fmt.Errorf("no play could be made: %s", p.Divergences[0].Reason)}
 	case p.Clean != p.Started || p.Started == 0:
 		return nothingError{fmt.Sprintf("%d of %d plays were not clean", p.Started-p.Clean, p.Started)}
+	case ctx.Err() != nil && p.Started < uint64(r.many.Repeat): //nolint:gosec // G115: it is not negative
+		return nothingError{fmt.Sprintf("interrupted after %d of %d plays", p.Started, r.many.Repeat)}
 	}
 	return nil
 }

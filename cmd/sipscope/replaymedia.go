@@ -26,14 +26,14 @@ func (c *replayCommand) recordedMedia(
 		return nil, fmt.Errorf("media: %w", err)
 	}
 	defer frames.Close()
-	cut, err := cut.Cut(ctx, frames, calls, text, cut.Options{})
+	recorded, err := cut.Cut(ctx, frames, calls, text, cut.Options{})
 	if err != nil && !errors.Is(err, capture.ErrDamaged) { // damage was told
 		return nil, fmt.Errorf("media: %w", err)
 	}
-	if !cut.Counts.Complete() {
-		c.say("not all RTP is played: %d packets are beyond what is kept", cut.Counts.Left+cut.Counts.Streamless)
+	if !recorded.Counts.Complete() {
+		c.say("not all RTP is played: %d packets are beyond what is kept", recorded.Counts.Left+recorded.Counts.Streamless)
 	}
-	return cut.Streams, nil
+	return recorded.Streams, nil
 }
 
 // saveMedia writes the packets of a plan's streams into a file beside it, which other tools read, too.

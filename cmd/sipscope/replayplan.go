@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,13 @@ func (c *replayCommand) makePlan(cmd *cobra.Command, args []string) (*plan.Plan,
 		return nil, err
 	}
 	defer a.close()
+	if len(a.board.Numbers()) == 0 && a.err == nil {
+		return nil, nothingError{"there is no SIP call in " + a.source() + ": " + a.accountingLine()}
+	}
 	calls, err := c.chosen(a)
+	if a.err != nil && err != nil {
+		return nil, a.err // the damage is why
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +145,7 @@ type side struct {
 	texts [][][]byte
 	who   map[netip.AddrPort]string
 	hosts map[netip.Addr]string // those that one participant alone has
+	named map[string]string     // who calls itself by a host name, in lower case
 	loop  string                // who is at loopback addresses that nobody is known to have; "" for nobody
 	live  string                // who is not played; "" for nobody
 }
@@ -189,7 +197,8 @@ func (s *side) flow(name string) diff.Flow {
 	}
 	f := diff.Flow{
 		Name: name, Calls: s.calls, Who: who,
-		Text: func(call, message int) []byte { return s.texts[call][message] },
+		Text:  func(call, message int) []byte { return s.texts[call][message] },
+		Named: func(host string) string { return s.named[host] },
 	}
 	if s.live != "" {
 		f.Ours = func(e frame.Endpoint) bool { host := who(e); return host != "" && host != s.live }
@@ -229,7 +238,7 @@ func (r *replaying) sideOf(ctx context.Context, name string, tell func(*tap.Sour
 	}
 	s := newSide(calls, run.text)
 	s.name(who)
-	s.live = r.live
+	s.named, s.live = namesOf(r.plan), r.live
 	return s, nil
 }
 
@@ -276,7 +285,7 @@ func planPlaces(p *plan.Plan) (at map[string]netip.AddrPort, who map[netip.AddrP
 	}
 	for i := range p.Hosts {
 		for _, name := range p.Hosts[i].Names { // where it said it was, as its Contact has it
-			if place, err := netip.ParseAddrPort(name); err == nil {
+			if place, ok := placeOf(name); ok {
 				place = normalPlace(place)
 				if _, taken := who[place]; !taken {
 					who[place] = p.Hosts[i].Name
@@ -285,6 +294,35 @@ func planPlaces(p *plan.Plan) (at map[string]netip.AddrPort, who map[netip.AddrP
 		}
 	}
 	return at, who
+}
+
+// placeOf reads an address with or without a port.
+func placeOf(name string) (netip.AddrPort, bool) {
+	if place, err := netip.ParseAddrPort(name); err == nil {
+		return place, true
+	}
+	a, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return netip.AddrPortFrom(a, transport.UDP.DefaultPort()), err == nil
+}
+
+// namesOf says who of a plan calls itself by a host name, as far as one alone does.
+func namesOf(p *plan.Plan) map[string]string {
+	named := map[string]string{}
+	for i := range p.Hosts {
+		h := &p.Hosts[i]
+		for _, name := range h.Names {
+			host := strings.ToLower(name)
+			if at := strings.LastIndexByte(host, ':'); at > 0 {
+				host = host[:at]
+			}
+			if other, taken := named[host]; taken && other != h.Name {
+				named[host] = ""
+			} else {
+				named[host] = h.Name
+			}
+		}
+	}
+	return named
 }
 
 // dryRun prints the plan, where everybody would be, and what would be sent.

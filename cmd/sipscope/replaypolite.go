@@ -7,6 +7,7 @@ import (
 
 	"sipscope/correlate/diff"
 	"sipscope/element/replay"
+	"sipscope/element/transport"
 )
 
 // compare compares what was recorded with what happened, and leaves out what cannot be the live side's doing:
@@ -21,6 +22,10 @@ import (
 func (r *replaying) compare(recorded, got *side, o *replay.Outcome) *diff.Result {
 	got = got.without(r.madeCalls(o))
 	live, rules := got.flow("live"), r.rules
+	rules.Calls = o.CallIDs
+	if host, ok := r.plan.LiveHost(); ok && r.target.Proto != max(host.Proto, transport.UDP) { // as the operator wants it
+		rules.Ignore = append(slices.Clone(rules.Ignore), "transport")
+	}
 	completed := o.Verdict == replay.Completed
 	live.Notes = r.happened(o)
 	rules.Ignore = append(slices.Clone(rules.Ignore), r.setNames()...)

@@ -47,6 +47,7 @@ type replaying struct {
 	tap    *onceTap       // nil when nobody looks
 	sound  *media.Sockets // nil without media
 	local  map[string]transport.Listen
+	also   map[string][]transport.Listen // further places
 	player *replay.Player
 
 	id      uint64          // of one play
@@ -185,7 +186,7 @@ func (r *replaying) prepare() error {
 	c := r.c
 	r.ended = make(chan struct{})
 	o := replay.Options{
-		Target: r.target, Local: r.local, Guard: r.guard, Credentials: r.credentials, Rewrite: r.rewrite,
+		Target: r.target, Local: r.local, Also: r.also, Guard: r.guard, Credentials: r.credentials, Rewrite: r.rewrite,
 		Speed: c.speed, Fast: c.fast, Keep1xx: c.keepRing, Verbatim: c.verbatim, Rules: r.rules, OnDiverge: r.onDiverge,
 		Patience: c.patience, Txn: txn.Config{T1: int64(c.t1)}, Rand: r.site.rng, Done: r.done,
 	}
@@ -351,7 +352,7 @@ func (r *replaying) tell(ctx context.Context, recorded *side) error {
 	}
 	result := r.compare(recorded, r.got, o)
 	r.notes = append(append(r.outcomeNotes(o), o.Notes...), r.notes...)
-	report := &pair.Report{Title: r.plan.Title, A: "recorded", B: "live", Notes: r.notes, Version: version, Pairs: []pair.Pair{pair.New(result)}}
+	report := &pair.Report{Title: r.plan.Title, A: "recorded", B: "live", Replay: true, Notes: r.notes, Version: version, Pairs: []pair.Pair{pair.New(result)}}
 	if err := r.write(ctx, report, o); err != nil {
 		return err
 	}

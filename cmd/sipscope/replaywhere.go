@@ -321,11 +321,9 @@ func loopback(x, i, n int) netip.Addr {
 // ownAddress is the address by which the live server is reached, and whether it is a loopback one. Asking for it sends
 // nothing.
 func (r *replaying) ownAddress() (loop bool, own netip.Addr) {
-	if !r.target.Remote.IsValid() { // all are played; as recorded, IPv6 or not
-		for i := range r.plan.Hosts {
-			if at := r.plan.Hosts[i].At; len(at) > 0 && at[0].Addr().Unmap().Is6() {
-				return true, netip.IPv6Loopback()
-			}
+	if !r.target.Remote.IsValid() { // all are played
+		if r.plansIPv6() {
+			return true, netip.IPv6Loopback()
 		}
 		return true, netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
@@ -342,6 +340,26 @@ func (r *replaying) ownAddress() (loop bool, own netip.Addr) {
 		return false, at.AddrPort().Addr().Unmap()
 	}
 	return false, netip.IPv4Unspecified()
+}
+
+// plansIPv6 reports whether a flow was recorded over IPv6 alone, in datagrams: there is one loopback address of IPv6, so that
+// the connections of several participants could not be told from each other.
+func (r *replaying) plansIPv6() bool {
+	for i := range r.plan.Steps {
+		if r.plan.Steps[i].Proto.Reliable() {
+			return false
+		}
+	}
+	any6 := false
+	for i := range r.plan.Hosts {
+		for _, at := range r.plan.Hosts[i].At {
+			if at.Addr().Unmap().Is4() {
+				return false
+			}
+			any6 = true
+		}
+	}
+	return any6
 }
 
 // open opens the sockets at the first attempt that works.
@@ -373,7 +391,7 @@ func (r *replaying) open(ctx context.Context) error {
 // take notes where everybody listens, as bound.
 func (r *replaying) take(places []place) {
 	hops := r.site.end.Listeners()
-	r.local = map[string]transport.Listen{}
+	r.local, r.also = map[string]transport.Listen{}, map[string][]transport.Listen{}
 	for i := range places {
 		for k := range places[i].listen {
 			at := hops[0]
@@ -386,6 +404,8 @@ func (r *replaying) take(places []place) {
 			}
 			if k == 0 {
 				r.local[places[i].host] = l
+			} else {
+				r.also[places[i].host] = append(r.also[places[i].host], l)
 			}
 		}
 	}

@@ -31,6 +31,9 @@ type Flow struct {
 	// other addresses align; empty for one that it does not know. Nil, or nil on the other side: participants are aligned
 	// by the order in which the flow reaches them and by what they do.
 	Who func(frame.Endpoint) string
+	// Named names who calls itself by a host name, in lower case and without a port, as Who does; nil: those who do so in
+	// their Vias.
+	Named func(host string) string
 	// Ours names who is played by the one who made the flow. What only they send follows from what the others did, such as
 	// the CANCEL and the BYE by which a player ends what went otherwise: it is tolerated, and the headline names the cause.
 	// Nil: nobody.

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -407,10 +408,24 @@ func (l *lines) verdict(n *compare.Line) Verdict {
 // digest is the verdict on what belongs to a challenge or to its answer.
 func (l *lines) digest(id sip.HeaderID, single bool, n *compare.Line) Verdict {
 	asks := id == sip.HeaderWWWAuthenticate || id == sip.HeaderProxyAuthenticate
+	if !asks && !single && l.w.rules.Replayed && l.sameAnswerer(n) {
+		return Tolerated
+	}
 	if asks && !single && onlyOpaque(n) || !asks && single && l.w.rules.Challenges {
 		return Tolerated
 	}
 	return Differs
+}
+
+// sameAnswerer reports whether two digest answers are of one user for one realm.
+func (l *lines) sameAnswerer(n *compare.Line) bool {
+	a, okA := sip.ParseCredentials([]byte(value(n.A)))
+	b, okB := sip.ParseCredentials([]byte(value(n.B)))
+	user, was := string(sip.Unquote(b.Username)), string(sip.Unquote(a.Username))
+	if to, ok := l.w.rules.Alias[was]; ok {
+		was = to
+	}
+	return okA && okB && user == was && bytes.Equal(sip.Unquote(a.Realm), sip.Unquote(b.Realm))
 }
 
 // onlyOpaque reports whether nothing differs in a challenge but what its maker alone understands (RFC 7616 3.3).

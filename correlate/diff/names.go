@@ -16,14 +16,18 @@ const nobody = -1
 // identities say what the addresses and identifiers of both sides stand for. What stands for the same thing has the same
 // token on both sides: "P2" a participant, "F1" a host that is none (a media relay), "I7" an identifier.
 type identities struct {
-	rules   *Rules
-	hosts   [2]map[netip.Addr]int // participant, or nobody
-	ports   [2]map[netip.AddrPort]int
-	names   [2]map[string]int // host names that participants give themselves in Via
-	foreign [2]map[netip.Addr]int
-	words   [2]map[string]int
-	targets map[string]bool             // the values of Rules.Alias
-	callers [2]func(netip.AddrPort) int // Flow.Who: the participant at a place that no message came from or went to, or nobody
+	rules    *Rules
+	hosts    [2]map[netip.Addr]int // participant, or nobody
+	ports    [2]map[netip.AddrPort]int
+	names    [2]map[string]int // host names that participants give themselves in Via
+	foreign  [2]map[netip.Addr]int
+	media    map[netip.Addr]bool // that session descriptions and Contacts of A name, with Rules.Replayed
+	contacts map[string]bool     // host names in Contacts of A, likewise
+	seen     map[netip.Addr]bool // of A: messages came from there, or went there
+	words    [2]map[string]int
+	targets  map[string]bool             // the values of Rules.Alias
+	callers  [2]func(netip.AddrPort) int // Flow.Who: the participant at a place that no message came from or went to, or nobody
+	named    [2]func(string) int         // Flow.Named, likewise
 }
 
 // nameIdentities names what is known before the messages are compared: participants and calls.
@@ -37,7 +41,7 @@ func (w *work) nameIdentities() {
 		id.hosts[n], id.ports[n] = make(map[netip.Addr]int), make(map[netip.AddrPort]int)
 		id.names[n], id.foreign[n] = make(map[string]int), make(map[netip.Addr]int)
 		id.words[n] = make(map[string]int)
-		id.callers[n] = s.callers()
+		id.callers[n], id.named[n] = s.callers()
 		for p := range s.people {
 			for _, e := range s.people[p].at {
 				id.own(n, e, s.people[p].who)
@@ -53,6 +57,10 @@ func (w *work) nameIdentities() {
 			Word:  func(text string) (string, bool) { return id.word(n, text) },
 		}
 	}
+	if w.rules.Replayed {
+		id.media, id.contacts = w.mediaHosts()
+		id.seen = w.sides[0].places()
+	}
 	for c, other := range w.sides[0].calls {
 		if other >= 0 {
 			id.bind(w.out.A.Calls[c].CallID, w.out.B.Calls[other].CallID)
@@ -60,23 +68,29 @@ func (w *work) nameIdentities() {
 	}
 }
 
-// callers asks Flow.Who for participants.
-func (s *side) callers() func(netip.AddrPort) int {
-	if s.flow.Who == nil {
-		return func(netip.AddrPort) int { return nobody }
-	}
+// callers asks Flow.Who and Flow.Named for participants.
+func (s *side) callers() (at func(netip.AddrPort) int, named func(string) int) {
 	of := make(map[string]int)
 	for p := range s.people {
 		if name := s.people[p].name; name != "" {
 			of[name] = s.people[p].who
 		}
 	}
-	return func(at netip.AddrPort) int {
-		if who, ok := of[s.flow.Who(frame.FromAddrPort(at))]; ok {
+	find := func(name string) int {
+		if who, ok := of[name]; ok {
 			return who
 		}
 		return nobody
 	}
+	at = func(netip.AddrPort) int { return nobody }
+	if s.flow.Who != nil {
+		at = func(place netip.AddrPort) int { return find(s.flow.Who(frame.FromAddrPort(place))) }
+	}
+	named = func(string) int { return nobody }
+	if s.flow.Named != nil {
+		named = func(host string) int { return find(s.flow.Named(host)) }
+	}
+	return at, named
 }
 
 // own notes that a participant is at an endpoint.
@@ -151,29 +165,135 @@ func (id *identities) place(side int, host, port string) (string, bool) {
 	}
 	a, err := parseHost(host)
 	if err != nil {
-		who, ok := id.names[side][host]
-		return participant(who, ok)
+		return participant(id.name(side, host))
 	}
+	if id.anywhere(side, a) {
+		return "", true
+	}
+	return id.behind(side, a, port)
+}
+
+// anywhere reports whether an address of A may be any place: a replay names its own where the recording has one of media,
+// or a Contact's. One that the live side has another one for is that one. One that both sides name may be kept in one
+// header, such as a Route, and be replaced in another.
+func (id *identities) anywhere(side int, a netip.Addr) bool {
+	if side != 0 || !id.media[a] || id.seen[a] {
+		return false
+	}
+	n, bound := id.foreign[0][a]
+	if !bound {
+		return true
+	}
+	same, there := id.foreign[1][a]
+	return there && same == n
+}
+
+// behind names who is at an address and a port, "" without one.
+func (id *identities) behind(side int, a netip.Addr, port string) (string, bool) {
 	who, ok := id.hosts[side][a]
-	if ok && who == nobody {
-		n, bad := strconv.ParseUint(port, 10, 16)
-		if bad != nil {
-			return "", true
-		}
-		at := netip.AddrPortFrom(a, uint16(n))
-		if who, ok = id.ports[side][at]; !ok {
-			who = id.callers[side](at)
-		}
-		ok = true
+	exact, given := id.exactly(side, a, port)
+	switch {
+	case exact == nobody:
+	case !given && ok && who != exact:
+		return "", true // SIP's port there is another one's: any of them may be meant
+	default:
+		who, ok = exact, true
 	}
 	if ok {
 		return participant(who, true)
 	}
-	if n, bound := id.foreign[side][a]; bound {
-		return "F" + strconv.Itoa(n), true
-	}
-	return "", false
+	return id.relay(side, a)
 }
+
+// exactly finds the participant at an address and a port, or nobody. Without a port, which given tells, SIP's stands for it.
+func (id *identities) exactly(side int, a netip.Addr, port string) (who int, given bool) {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if given = err == nil; !given {
+		n = defaultPort
+	}
+	at := netip.AddrPortFrom(a, uint16(n))
+	who = nobody
+	if _, known := id.hosts[side][a]; known || side == 0 { // of B it may only be who is supposed to be behind what nobody knows
+		who = id.callers[side](at)
+	}
+	if one, there := id.ports[side][at]; there && given && who == nobody {
+		who = one
+	}
+	return who, given
+}
+
+// relay names a host that is no participant.
+func (id *identities) relay(side int, a netip.Addr) (string, bool) {
+	n, bound := id.foreign[side][a]
+	if !bound {
+		return "", false
+	}
+	return "F" + strconv.Itoa(n), true
+}
+
+// mediaHosts finds the addresses that session descriptions of A name for media, and Contacts, at most maxHosts.
+func (w *work) mediaHosts() (hosts map[netip.Addr]bool, names map[string]bool) {
+	hosts, names = make(map[netip.Addr]bool), make(map[string]bool)
+	s := w.sides[0]
+	for i := range s.events {
+		m := w.reader.parse(0, s.events[i].ref)
+		if m == nil || len(hosts)+len(names) >= maxHosts {
+			continue
+		}
+		if host := strings.ToLower(string(m.Contact.Host.Of(m.Raw))); host != "" && m.Status < 300 { // a 3xx names others
+			if a, err := parseHost(host); err == nil {
+				hosts[a] = true
+			} else {
+				names[host] = true
+			}
+		}
+		if text, ok := m.SDP(); ok {
+			mediaIn(hosts, string(text[:min(len(text), maxText)]))
+		}
+	}
+	return hosts, names
+}
+
+// mediaIn adds the addresses of media in a session description.
+func mediaIn(hosts map[netip.Addr]bool, text string) {
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "c=") && !strings.HasPrefix(line, "a=rtcp:") {
+			continue
+		}
+		for word := range strings.FieldsSeq(line) {
+			if a, ok := address(word); ok && !a.IsUnspecified() && !a.IsMulticast() && len(hosts) < maxHosts {
+				hosts[a] = true
+			}
+		}
+	}
+}
+
+// places are the addresses that messages came from or went to.
+func (s *side) places() map[netip.Addr]bool {
+	seen := make(map[netip.Addr]bool)
+	for p := range s.people {
+		for _, e := range s.people[p].at {
+			seen[e.Addr().Unmap()] = true
+		}
+	}
+	return seen
+}
+
+// name finds who a host name is; it means the same on both sides.
+func (id *identities) name(side int, host string) (who int, ok bool) {
+	for _, n := range [...]int{side, 1 - side} {
+		if who = id.named[n](host); who != nobody {
+			return who, true
+		}
+		if who, ok = id.names[n][host]; ok {
+			return who, true
+		}
+	}
+	return nobody, id.contacts[host]
+}
+
+// defaultPort is SIP's.
+const defaultPort = 5060
 
 func participant(who int, ok bool) (string, bool) {
 	if !ok || who == nobody {

@@ -141,14 +141,10 @@ func (w *work) alone(row *Row, side, i int) {
 	} else {
 		d.B = w.title(side, e)
 	}
-	switch {
-	case !e.request():
+	if !e.request() {
 		d.Verdict = w.rules.lone(int(e.status), v)
-	case e.facts.idle && len(s.events) > 0 && s.events[0].method != e.method:
-		d.Verdict = Tolerated
-	default:
 	}
-	if x := &s.exchanges[e.exchange]; x.partner < 0 && w.excused(s, x) {
+	if w.mayBeAlone(side, e) {
 		d.Verdict = Tolerated
 	}
 	if side == 1 && w.added(i) {
@@ -158,6 +154,31 @@ func (w *work) alone(row *Row, side, i int) {
 		}
 	}
 	row.Verdict, row.Differences = d.Verdict, []Difference{d}
+}
+
+// mayBeAlone reports whether it does not count that the other side lacks a message.
+func (w *work) mayBeAlone(side int, e *event) bool {
+	s := w.sides[side]
+	if e.request() && e.facts.idle && len(s.events) > 0 && s.events[0].method != e.method {
+		return true
+	}
+	if x := &s.exchanges[e.exchange]; x.partner < 0 && w.excused(s, x) {
+		return true
+	}
+	return side == 1 && w.rules.Replayed && w.transactions(e)
+}
+
+// transactions reports whether a message of B that A lacks is one that transactions send by themselves: the ACK of a
+// failure, the answer to a CANCEL.
+func (w *work) transactions(e *event) bool {
+	x := &w.sides[1].exchanges[e.exchange]
+	if x.partner < 0 {
+		return false
+	}
+	if e.request() {
+		return e.method == "ACK" && x.status >= 300
+	}
+	return e.method == "CANCEL" && w.sides[0].exchanges[x.partner].status == 0
 }
 
 // excused reports whether an exchange that one side lacks does not count: a keep-alive, or a challenge when the rules say

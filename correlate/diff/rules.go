@@ -46,6 +46,13 @@ type Rules struct {
 	// Challenges tolerates rounds of 401 and 407 that were answered with credentials and that only one side has, and the
 	// credentials of what follows them.
 	Challenges bool
+	// Replayed says that B was made from A by a replay, which names its own places where a session description or a Contact
+	// of A names a host that is no participant (behind a NAT, a media relay), computes digest answers in its own way, and
+	// whose transactions acknowledge every failure and answer every CANCEL (RFC 3261 17.1.1.3, 9.2).
+	Replayed bool
+	// Calls pairs calls that are known to belong together: Call-IDs of B by those of A. Nil, or for others: calls that begin
+	// alike belong together, in order.
+	Calls map[string]string
 	// Alias says what B calls what A calls otherwise, such as users and domains that were mapped: {"3001": "test1"}. It is
 	// for whole users, hosts and display names.
 	Alias map[string]string

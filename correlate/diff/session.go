@@ -32,7 +32,7 @@ func (t *tale) sessions(ma, mb *sip.Message, list []compare.Line) {
 		return
 	}
 	for i := range list { // what no rule names
-		if n := &list[i]; n.Section == compare.SDP && n.Meaning {
+		if n := &list[i]; n.Section == compare.SDP && n.Meaning && !t.otherFamily(n) {
 			x, y := compare.Text(n.A), compare.Text(n.B)
 			t.add(Differs, "SDP", x, y, "SDP "+clip(x+y))
 			return
@@ -279,31 +279,11 @@ func (t *tale) attribute(n *compare.Line, where string) {
 	if n.NoA == 0 {
 		line = b
 	}
-	v := Differs
-	switch n.Name[0] {
-	case 'm':
-		return
-	case 's', 'i', 'u', 'e', 'p', 'o':
-		v = Tolerated
-	case 'c':
-		if n.NoA > 0 && n.NoB > 0 {
-			t.add(v, where, a, b, "media address "+clip(lastWord(b))+", was "+clip(lastWord(a)))
-			return
-		}
-	case 'a':
-		name := strings.TrimPrefix(line, "a=")
-		if k := strings.IndexByte(name, ':'); k >= 0 {
-			name = name[:k]
-		}
-		switch strings.TrimSpace(name) {
-		case "rtpmap", "fmtp", "ptime", "maxptime", "sendrecv", "sendonly", "recvonly", "inactive":
-			return
-		case "candidate", "end-of-candidates", "ssrc", "ssrc-group", "rtcp-fb":
-			v = Tolerated
-		}
-	default:
-	}
+	v := t.weight(n, line)
 	switch {
+	case v == Same:
+	case n.Name[0] == 'c' && n.NoA > 0 && n.NoB > 0:
+		t.add(v, where, a, b, "media address "+clip(lastWord(b))+", was "+clip(lastWord(a)))
 	case n.NoB == 0:
 		t.add(v, where, a, "", clip(a)+" is missing")
 	case n.NoA == 0:
@@ -312,5 +292,45 @@ func (t *tale) attribute(n *compare.Line, where string) {
 		t.add(v, where, a, b, clip(b)+", was "+clip(a))
 	}
 }
+
+// weight is the verdict on a line of SDP that differs; Same when it is told of elsewhere, or not at all.
+func (t *tale) weight(n *compare.Line, line string) Verdict {
+	switch n.Name[0] {
+	case 'm':
+		return Same
+	case 's', 'i', 'u', 'e', 'p', 'o':
+		return Tolerated
+	case 'c':
+		if t.otherFamily(n) {
+			return Same
+		}
+	case 'a':
+		return attributeWeight(line)
+	default:
+	}
+	return Differs
+}
+
+// attributeWeight is weight of "a=name" or "a=name:value".
+func attributeWeight(line string) Verdict {
+	name, _, _ := strings.Cut(strings.TrimPrefix(line, "a="), ":")
+	switch strings.TrimSpace(name) {
+	case "rtpmap", "fmtp", "ptime", "maxptime", "sendrecv", "sendonly", "recvonly", "inactive":
+		return Same // the formats and the medium have them
+	case "candidate", "remote-candidates", "end-of-candidates", "ssrc", "ssrc-group", "rtcp-fb":
+		return Tolerated
+	default:
+		return Differs
+	}
+}
+
+// otherFamily reports whether nothing differs but the version of IP: the participants of a replay correspond, at addresses of
+// another one.
+func (t *tale) otherFamily(n *compare.Line) bool {
+	return t.w.rules.Replayed && family(marked(n.A)) && family(marked(n.B))
+}
+
+// family reports whether a word names a version of IP.
+func family(t string) bool { return t == "IP4" || t == "IP6" }
 
 func lastWord(t string) string { return t[strings.LastIndexByte(t, ' ')+1:] }

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -85,9 +86,19 @@ func (id *identities) addressToken(side int, run, rest string) (token string, mo
 		return "", 0
 	}
 	port, length := portOf(rest)
-	switch who, known := id.place(side, a.String(), port); {
-	case !known:
+	who, known := id.place(side, a.String(), port)
+	if !known {
 		return "", 0
+	}
+	if who == "" { // in a text nothing is any place: what both sides write there is the same
+		who, _ = id.relay(side, a)
+	}
+	switch {
+	case who == "" && port == "":
+		if who, known = participant(id.callers[side](netip.AddrPortFrom(a, defaultPort)), true); known && who != "" {
+			return who, length // in a text there is no place: SIP's port there is as good as any
+		}
+		return "P", length
 	case who == "":
 		return "P", length
 	default:

@@ -95,11 +95,21 @@ func (w *work) pairCalls() {
 		join(0, 0)
 		return
 	}
+	w.pairKnown()
+	left := func(calls []int) (at []int) {
+		for i, other := range calls {
+			if other < 0 {
+				at = append(at, i)
+			}
+		}
+		return at
+	}
+	leftX, leftY := left(x.calls), left(y.calls)
 	beginX, beginY := x.begins(), y.begins()
-	for _, p := range w.aligner.align(len(x.calls), len(y.calls), gapCost, func(i, j int) int32 {
-		return beginCost(beginX[i], beginY[j])
+	for _, p := range w.aligner.align(len(leftX), len(leftY), gapCost, func(i, j int) int32 {
+		return beginCost(beginX[leftX[i]], beginY[leftY[j]])
 	}) {
-		join(p.a, p.b)
+		join(leftX[p.a], leftY[p.b])
 	}
 	type key struct {
 		method   string
@@ -120,6 +130,24 @@ func (w *work) pairCalls() {
 		if at := free[k]; len(at) > 0 {
 			join(i, at[0])
 			free[k] = at[1:]
+		}
+	}
+}
+
+// pairKnown pairs the calls that Rules.Calls has.
+func (w *work) pairKnown() {
+	if len(w.rules.Calls) == 0 {
+		return
+	}
+	a, b := w.sides[0], w.sides[1]
+	at := make(map[string]int, len(b.calls))
+	for j := range b.calls {
+		at[w.out.B.Calls[j].CallID] = j
+	}
+	for i := range a.calls {
+		live, known := w.rules.Calls[w.out.A.Calls[i].CallID]
+		if j, there := at[live]; known && there && b.calls[j] < 0 && a.calls[i] < 0 {
+			a.calls[i], b.calls[j] = j, i
 		}
 	}
 }

@@ -19,7 +19,6 @@ const (
 	opCopyURI                   // that of the request that is forwarded
 	opTransport                 // of our Via: that of the hop
 	opSentBy                    // of our Via
-	opBranch                    // ";branch=" and a new one, of a Via that has none
 	opVias                      // the lines of Via of the request that is answered, or forwarded
 	opLocalTag                  // our tag in the live dialog
 	opRemoteTag                 // the other side's
@@ -102,9 +101,6 @@ const (
 // edit finds the places of a message that we send.
 func (c *compiler) edit(i int32) {
 	s := &c.steps[i]
-	if s.byLayer {
-		return
-	}
 	c.s, c.index, c.scope = s, i, s.call
 	e := &editor{compiler: c, m: &s.msg, hadSet: map[string]bool{}}
 	if s.origin >= 0 {
@@ -174,11 +170,11 @@ func (e *editor) startLine() {
 	from, to := m.URI.Off, m.URI.Off+m.URI.Len
 	s := e.s
 	invite := s
-	if s.method == "CANCEL" && s.asked >= 0 {
+	if (s.method == "CANCEL" || s.byLayer) && s.asked >= 0 {
 		invite = &e.steps[s.asked]
 	}
 	switch {
-	case invite.local >= 0:
+	case invite.local >= 0 && !invite.keepsURI:
 		e.putDialog(from, to, opURI, invite.local, inURI)
 	case e.in != nil && bytes.Equal(m.URI.Of(m.Raw), e.in.URI.Of(e.in.Raw)):
 		e.put(from, to, opCopyURI, 0)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sipscope/decode/sip"
+	"sipscope/element/replay/plan"
 )
 
 // bodyEdits finds the places of the body.
@@ -134,13 +135,22 @@ func (d *described) origin(from, end uint32) {
 	d.address(f[4], f[5])
 }
 
+// owner is whose address a session description names: the sender's, wherever that is, but where it names that of another
+// one that we play, as a back-to-back user agent that leaves the media to the others, that one's.
+func (d *described) owner(a netip.Addr) int32 {
+	if h, ok := d.alone[a]; ok && h >= 0 && d.hosts[h].part == plan.Played {
+		return h
+	}
+	return d.s.from
+}
+
 // address is "IP4 192.0.2.1", which becomes our address, unless it holds (0.0.0.0) or is a group.
 func (d *described) address(family, at sip.Span) {
 	a := d.addr(at)
 	if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
 		return
 	}
-	own := d.hosts[d.s.from].addr.Addr()
+	own := d.hosts[d.owner(a)].addr.Addr()
 	d.putText(family.Off, family.Off+family.Len, familyOf(own))
 	d.putText(at.Off, at.Off+at.Len, own.String())
 }
@@ -167,7 +177,7 @@ func (d *described) description(from, end, to uint32) {
 	if err != nil || n == 0 || !strings.Contains(strings.ToUpper(string(f[2].Of(d.m.Raw))), "RTP") {
 		return
 	}
-	d.socket = d.socketFor(netip.AddrPortFrom(d.media, uint16(n)))
+	d.socket = d.socketFor(d.owner(d.media), netip.AddrPortFrom(d.media, uint16(n)))
 	if d.o.Media != nil {
 		d.put(port.Off, port.Off+port.Len, opMediaPort, d.socket)
 	}
@@ -198,8 +208,8 @@ func (d *described) lookAhead(at, to uint32) netip.Addr {
 }
 
 // socketFor finds the socket that stands for a recorded address of RTP.
-func (c *compiler) socketFor(at netip.AddrPort) int32 {
-	key := socketSpec{c.s.from, at}
+func (c *compiler) socketFor(host int32, at netip.AddrPort) int32 {
+	key := socketSpec{host, at}
 	x, ok := c.socket[key]
 	if !ok {
 		x = int32(len(c.sockets)) //nolint:gosec // a few for each step
@@ -232,7 +242,7 @@ func (d *described) candidate(from, end uint32) {
 	if len(f) < 8 {
 		return
 	}
-	own := d.hosts[d.s.from].addr.Addr()
+	own := d.hosts[d.owner(d.addr(f[4]))].addr.Addr()
 	if a := d.addr(f[4]); a.IsValid() {
 		d.putText(f[4].Off, f[4].Off+f[4].Len, own.String())
 	}

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sipscope/decode/sip"
+	"sipscope/element/replay/plan"
 )
 
 // via is a Via header. Of a request that we make, its top value becomes ours; of one that we forward, those below are
@@ -50,7 +52,8 @@ func (e *editor) topVia(h int) uint32 {
 		}
 		end = from + uint32(i) + 1
 	}
-	if t := v.Transport; !t.Empty() && t.Off >= from && t.Off+t.Len <= end {
+	// one that says what did not carry it is told again
+	if t := v.Transport; !t.Empty() && t.Off >= from && t.Off+t.Len <= end && strings.EqualFold(e.s.text(t), e.s.carried().String()) {
 		e.put(t.Off, t.Off+t.Len, opTransport, 0)
 	}
 	if b := v.SentBy; !b.Empty() && b.Off >= from && b.Off+b.Len <= end {
@@ -58,8 +61,7 @@ func (e *editor) topVia(h int) uint32 {
 	}
 	b := v.Branch
 	if b.Empty() || b.Off < from || b.Off+b.Len > end {
-		e.put(end, end, opBranch, 0)
-		return end
+		return end // as RFC 2543 had it: the transaction is found by the rest
 	}
 	e.put(b.Off, b.Off+b.Len, opToken, e.ids[tokenKey{tokenBranch, 0, string(b.Of(e.m.Raw))}])
 	return end
@@ -71,22 +73,35 @@ func (e *editor) route(h int) {
 	first := !e.seen[seenRoute]
 	e.seen[seenRoute] = true
 	s := e.s
-	if s.method == "CANCEL" && s.asked >= 0 {
+	if (s.method == "CANCEL" || s.byLayer) && s.asked >= 0 {
 		s = &e.steps[s.asked]
 	}
+	from, end := hd.Name.Off, lineEnd(e.m, h)
+	forwards, within := e.in != nil && s.request, s.local >= 0 && !s.outside
 	switch {
-	case e.in != nil && s.request:
-		if !first {
-			e.putText(hd.Name.Off, lineEnd(e.m, h), "")
-			return
-		}
-		e.put(hd.Name.Off, lineEnd(e.m, h), opSkipped, int32(countList(e.in, sip.HeaderRoute)-countList(e.m, sip.HeaderRoute))) //nolint:gosec // few
-	case s.local >= 0 && !s.outside && first:
-		e.putDialog(hd.Name.Off, lineEnd(e.m, h), opRoutes, s.local, inNames)
-	case s.local >= 0 && !s.outside:
-		e.putText(hd.Name.Off, lineEnd(e.m, h), "")
+	case forwards:
+		e.forwardedRoute(h, first)
+	case within && first:
+		e.putDialog(from, end, opRoutes, s.local, inNames)
+	case within:
+		e.putText(from, end, "")
 	default:
 		e.scan(hd.Value.Off, hd.Value.Off+hd.Value.Len, inNames)
+	}
+}
+
+// forwardedRoute is a Route header of a request that is sent on: what came, without the values that led here.
+func (e *editor) forwardedRoute(h int, first bool) {
+	hd := &e.m.Headers[h]
+	from, end := hd.Name.Off, lineEnd(e.m, h)
+	skipped := countList(e.in, sip.HeaderRoute) - countList(e.m, sip.HeaderRoute)
+	switch {
+	case skipped < 0:
+		e.scan(hd.Value.Off, hd.Value.Off+hd.Value.Len, inNames) // it sends the request where it was not to go by itself
+	case first:
+		e.put(from, end, opSkipped, int32(skipped)) //nolint:gosec // few
+	default:
+		e.putText(from, end, "")
 	}
 }
 
@@ -137,6 +152,9 @@ func (e *editor) ownRoutes() int {
 		}
 	case !e.s.request && e.req != nil:
 		own -= countList(&e.req.msg, sip.HeaderRecordRoute)
+		if own == 0 && e.hosts[e.s.to].part == plan.Played && !same(e.m, &e.req.msg, sip.HeaderRecordRoute) {
+			return -1 // it writes them in its own way
+		}
 	default:
 		return -1
 	}
@@ -217,7 +235,7 @@ func (e *editor) contact(h int) {
 	own := e.in == nil && (e.s.request || e.s.status < 300 && e.s.method != "REGISTER")
 	a := &e.m.Contact
 	if !own || nextHeader(e.m, sip.HeaderContact, 0) != h || e.m.ContactStar || a.Host.Empty() || a.Host.Off < from ||
-		a.Host.Off+a.Host.Len > to || e.others(a) {
+		a.Host.Off+a.Host.Len > to || e.others(a) || !isSIP(a.URI.Of(e.m.Raw)) {
 		e.scan(from, to, inNames)
 		return
 	}
@@ -225,6 +243,12 @@ func (e *editor) contact(h int) {
 	end := portEnd(e.m.Raw[:to], a.Host.Off+a.Host.Len)
 	e.putText(a.Host.Off, end, e.hosts[e.s.from].text)
 	e.scan(end, to, inNames)
+}
+
+// isSIP reports whether a URI is one at which a host is reached by SIP: of a Contact with mailto, the host stays.
+func isSIP(uri []byte) bool {
+	n := bytes.IndexByte(uri, ':')
+	return n > 0 && (bytes.EqualFold(uri[:n], []byte("sip")) || bytes.EqualFold(uri[:n], []byte("sips")))
 }
 
 // others reports whether an address names the place of another participant, and says so: beside an address that the

@@ -41,6 +41,8 @@ type Options struct {
 	Target transport.Hop
 	// Local is where each Played host listens, as bound, by host name. The link must listen at all of them.
 	Local map[string]transport.Listen
+	// Also are further places of a Played host, by host name: for transports other than that of Local.
+	Also map[string][]transport.Listen
 	// Guard decides who may be sent to; needed. NewPlayer tells it the places of Local.
 	Guard *guard.Guard
 	// Credentials answer live challenges, and verify the live side's answers to ours. User and Password may have
@@ -59,7 +61,7 @@ type Options struct {
 	OnDiverge OnDiverge
 	// Patience is how long after its recorded time a request or a final response may come; 0: 64*T1.
 	Patience time.Duration
-	Txn      txn.Config // Merged and StrayCancel are the Player's
+	Txn      txn.Config // Merged, StrayCancel, Malformed and Writer are the Player's
 	// Media opens the sockets that our SDP names; nil: SDP names our addresses, with the recorded ports, and no RTP is
 	// sent.
 	Media media.Ports
@@ -152,6 +154,11 @@ func (o *Options) check(p *plan.Plan) error {
 
 // checkHost finds a host that has no address to be at.
 func (o *Options) checkHost(h *plan.Host) error {
+	for _, l := range o.Also[h.Name] {
+		if !isPlace(l) {
+			return wrap(ErrOptions, "%q cannot listen at %s", h.Name, l)
+		}
+	}
 	l, ok := o.Local[h.Name]
 	switch t := o.Target; {
 	case h.Part == plan.Live && (t.Proto.String() == "" || !t.Remote.Addr().IsValid() || t.Remote.Port() == 0):
@@ -160,10 +167,15 @@ func (o *Options) checkHost(h *plan.Host) error {
 		return nil
 	case !ok:
 		return wrap(ErrOptions, "no place for %q to listen at", h.Name)
-	case l.Proto.String() == "" || !l.Addr().IsValid() || l.Addr().IsUnspecified() || l.Port() == 0:
+	case !isPlace(l):
 		return wrap(ErrOptions, "%q cannot listen at %s", h.Name, l)
 	}
 	return nil
+}
+
+// isPlace reports whether others can be told to send to where one listens: an unspecified address, or port 0, is no such place.
+func isPlace(l transport.Listen) bool {
+	return l.Proto.String() != "" && l.Addr().IsValid() && !l.Addr().IsUnspecified() && l.Port() != 0
 }
 
 // maxSpeed bounds Options.Speed.

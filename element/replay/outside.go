@@ -3,6 +3,7 @@ package replay
 import (
 	"sipscope/decode/sip"
 	"sipscope/element/dialog"
+	"sipscope/element/replay/plan"
 	"sipscope/element/transport"
 )
 
@@ -17,6 +18,7 @@ func (c *compiler) outsiders() {
 		}
 		if s.request && s.local >= 0 && s.origin < 0 {
 			s.outside = c.wentOutside(s, known[s.local])
+			s.keepsURI = c.keepsItsURI(s, known[s.local])
 		}
 		for _, d := range [...]int32{s.local, s.remote} {
 			if d >= 0 {
@@ -24,6 +26,17 @@ func (c *compiler) outsiders() {
 			}
 		}
 	}
+}
+
+// keepsItsURI reports whether a request to one that we play has another Request-URI than its dialog asked for (RFC 3261
+// 12.2.1.1): a mistake of who sent it, such as an ACK with the URI of the INVITE, which is played too. A live server
+// gets the URI that it asked for.
+func (c *compiler) keepsItsURI(s *step, d *dialog.Dialog) bool {
+	if d == nil || s.to < 0 || c.hosts[s.to].part != plan.Played || s.method == "CANCEL" {
+		return false
+	}
+	uri, _ := d.Path()
+	return uri != s.text(s.msg.URI)
 }
 
 // recorded is a dialog after a message of it.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sipscope/decode/sip"
@@ -240,10 +241,18 @@ func (st *stepState) overdue(s *step) bool {
 // missing is a step that did not come in time.
 func (g *play) missing(i int32) {
 	s := &g.script.steps[i]
-	waited := timeOf(g.now - g.waitsSince(s)).Round(1_000_000)
-	if g.diverge(i, fmt.Sprintf("expected %s from %s, nothing came within %v", s.what(), s.From, waited)) {
+	waited := spelled(g.now - g.waitsSince(s))
+	if g.diverge(i, fmt.Sprintf("expected %s from %s, nothing came within %s", s.what(), s.From, waited)) {
 		g.skip(i, "")
 	}
+}
+
+// spelled is a time as a comparison of flows spells it: "729 ms", "2.1 s".
+func spelled(ns int64) string {
+	if ns >= 1_000_000_000 {
+		return strings.TrimSuffix(strconv.FormatFloat(float64(ns)/1e9, 'f', 1, 64), ".0") + " s"
+	}
+	return strconv.FormatInt(ns/1_000_000, 10) + " ms"
 }
 
 // waitsSince is when the last thing happened that a step waits for.

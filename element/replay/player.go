@@ -89,7 +89,9 @@ func NewPlayer(link transport.Link, p *plan.Plan, o Options) (*Player, error) {
 	}
 	for i := range s.hosts {
 		if h := &s.hosts[i]; h.part == plan.Played {
-			o.Guard.Own(h.addr)
+			for _, at := range h.places {
+				o.Guard.Own(at.AddrPort)
+			}
 		}
 	}
 	g := &Player{
@@ -112,7 +114,8 @@ func NewPlayer(link transport.Link, p *plan.Plan, o Options) (*Player, error) {
 	}
 	g.o.Patience = min(g.o.Patience, maxThink)
 	g.link = &counted{Link: o.Guard.Link(link), p: g}
-	o.Txn.Merged, o.Txn.StrayCancel = true, false
+	o.Txn.Merged, o.Txn.StrayCancel, o.Txn.Malformed = true, false, true
+	o.Txn.Writer = layerUser{g}
 	if o.Txn.Rand == nil {
 		o.Txn.Rand = rand.New(rand.NewPCG(o.Rand.Uint64(), o.Rand.Uint64())) //nolint:gosec // of tags, not of secrets
 	}

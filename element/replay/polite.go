@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"sipscope/decode/sip"
@@ -19,6 +20,9 @@ func (g *play) leave() {
 	g.ending = true
 	g.queue = g.queue[:0]
 	g.endBy = g.now + 64*g.t1 + graceTime
+	if g.script.self { // nobody else is to be left in peace
+		g.endBy = g.now + min(64*g.t1, int64(g.o.Patience))
+	}
 	g.at(g.endBy, timerGiveUp, none)
 	if g.o.Verbatim {
 		return
@@ -82,6 +86,12 @@ func (g *play) farewell() {
 			g.politeBye(l)
 		case l.session && l.up && l.acked && !g.otherEnd(l):
 			g.politeBye(l)
+		case l.feeds && !g.mirrored(l): // RFC 6665 4.2.2
+			g.politeSend(l, "NOTIFY", []compose.Header{
+				{ID: sip.HeaderEvent, Value: l.event},
+				{ID: sip.HeaderSubscriptionState, Value: "terminated;reason=noresource"},
+				{ID: sip.HeaderContact, Value: g.contactOf(l)},
+			})
 		case l.watch && l.Caller:
 			g.politeSend(l, "SUBSCRIBE", []compose.Header{
 				{ID: sip.HeaderEvent, Value: l.event}, {ID: sip.HeaderExpires, Value: "0"}, {ID: sip.HeaderContact, Value: g.contactOf(l)},
@@ -98,6 +108,9 @@ func (g *play) otherEnd(l *leg) bool {
 	m := g.legOf(g.script.dialogs[l.spec].mirror)
 	return m != nil && m.Caller && m.up
 }
+
+// mirrored reports whether the other end of a dialog is played, too.
+func (g *play) mirrored(l *leg) bool { return l.spec >= 0 && g.script.dialogs[l.spec].mirror >= 0 }
 
 func (g *play) contactOf(l *leg) string {
 	return "<sip:" + string(appendAddrPort(nil, g.script.hosts[l.host].addr)) + ">"
@@ -125,21 +138,45 @@ func (g *play) politeAck(l *leg) {
 
 // politeSend sends a request that ends a dialog.
 func (g *play) politeSend(l *leg, method string, headers []compose.Header) {
-	l.over = true
+	l.over, l.last = true, headers
 	if l.spec >= 0 {
 		if d := g.script.dialogs[l.spec].dir; d >= 0 {
 			l.LocalSeq = max(l.LocalSeq, g.tops[d].cseq)
 		}
 	}
+	req, hop := g.politeRequest(l, method)
+	if c := g.knownClient(g.userOf(l)); c != nil {
+		req.Headers = append(req.Headers, c.Preempt(method, req.URI, nil)...)
+	}
+	g.politeOut(&req, hop)
+}
+
+// politeRequest makes a request that ends a dialog, without credentials.
+func (g *play) politeRequest(l *leg, method string) (compose.Request, transport.Hop) {
 	req := l.Request(method, g.o.Rand)
 	hop := g.hopOfLeg(l)
 	branch := req.Via.Branch
 	req.Via = g.via(l.host, hop)
 	req.Via.Branch = branch
-	req.Headers = headers
-	if c := g.knownClient(g.userOf(l)); c != nil {
-		req.Headers = append(req.Headers, c.Preempt(method, req.URI, nil)...)
+	req.Headers = slices.Clone(l.last)
+	return req, hop
+}
+
+// politeAgain answers the challenge of a request that ends a dialog, once.
+func (g *play) politeAgain(m *sip.Message) {
+	l := g.matching(m)
+	if l == nil || l.tried || !l.over {
+		return
 	}
+	l.tried = true
+	method := string(m.CSeqMethod.Of(m.Raw))
+	req, hop := g.politeRequest(l, method)
+	headers, err := g.clientOf(g.userOf(l)).Answer(m, method, req.URI, nil)
+	if err != nil {
+		g.note(fmt.Sprintf("%s to end the dialog was refused: %v", clean(method), err))
+		return
+	}
+	req.Headers = append(req.Headers, headers...)
 	g.politeOut(&req, hop)
 }
 
@@ -202,9 +239,9 @@ func (g *play) learnExtra(q int32, m *sip.Message) { g.learn(q, &transport.Recei
 func (g *play) hopOfLeg(l *leg) transport.Hop {
 	base := g.o.Target
 	if base.Proto == 0 { // nobody is live
-		base = transport.Hop{Proto: g.script.hosts[l.host].local.Proto}
+		base = transport.Hop{Proto: g.script.hosts[l.host].places[0].Proto}
 	}
-	hop, ok := hopOf(l.Next(), base)
+	hop, ok := g.nextHop(l.Next(), base)
 	if ok && g.refusal(hop) == nil && hop.Remote != g.script.hosts[l.host].addr {
 		return g.from(l.host, hop)
 	}
@@ -214,7 +251,7 @@ func (g *play) hopOfLeg(l *leg) transport.Hop {
 			return g.baseHop(s)
 		}
 		if from := &g.script.hosts[s.from]; from.part == plan.Played {
-			return g.from(l.host, transport.Hop{Proto: from.local.Proto, Remote: from.addr})
+			return g.from(l.host, transport.Hop{Proto: from.places[0].Proto, Remote: from.addr})
 		}
 	}
 	return g.from(l.host, base)
@@ -236,10 +273,14 @@ func (g *play) responseAtEnd(q int32, r *transport.Received) {
 
 // politeAnswered takes the answer to a request that belongs to no step.
 func (g *play) politeAnswered(r *transport.Received) {
-	if r.Msg.Status >= 200 {
-		g.polite--
-		g.checkDone()
+	if r.Msg.Status < 200 {
+		return
 	}
+	g.polite--
+	if isChallenge(int(r.Msg.Status)) && !g.over {
+		g.politeAgain(r.Msg)
+	}
+	g.checkDone()
 }
 
 // quiet reports whether nothing is open on our side: no request without its final response, no 2xx without its ACK.

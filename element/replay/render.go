@@ -82,7 +82,7 @@ func (r *renderer) edit(dst []byte, e *edit) []byte {
 		}
 		r.named = r.appendValue(r.named[:0], e.arg)
 		return appendEscaped(dst, r.named)
-	case opURI, opTransport, opSentBy, opBranch, opRoutes, opLocalTag, opRemoteTag:
+	case opURI, opTransport, opSentBy, opRoutes, opLocalTag, opRemoteTag:
 		return r.editHop(dst, e)
 	case opCSeq, opCSeqOf, opForwards, opLength, opAtLeast, opSession:
 		return r.editNumber(dst, e)
@@ -109,9 +109,6 @@ func (r *renderer) editHop(dst []byte, e *edit) []byte {
 		return append(dst, r.x.hop.Proto.String()...)
 	case opSentBy:
 		return r.sentBy(dst)
-	case opBranch:
-		dst = append(dst, ";branch=z9hG4bK"...)
-		return appendRandom(appendRandom(dst, r.o.Rand.Uint64()), r.o.Rand.Uint64())
 	default:
 	}
 	l := r.legOf(e.arg)

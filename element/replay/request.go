@@ -199,13 +199,11 @@ func (g *play) cancelled(q int32, r *transport.Received) {
 		g.checkDone()
 		return
 	}
-	for _, c := range g.script.steps[q].cancels {
-		st := &g.states[c]
-		if st.flags&(flagReceived|flagSkipped) == 0 && (g.script.steps[c].Kind == plan.Expect || st.flags&flagSent != 0) {
-			g.bindMessage(c, r.Msg)
-			g.received(c)
-			return
-		}
+	if c := g.awaitedCancel(q); c >= 0 {
+		g.bindMessage(c, r.Msg)
+		g.keep(c, r)
+		g.received(c)
+		return
 	}
 	if g.states[q].flags&flagReplied == 0 {
 		g.refuse(g.states[q].server, 487)

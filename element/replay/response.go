@@ -193,7 +193,8 @@ func (g *play) extra(q int32, r *transport.Received) {
 // acknowledge acknowledges a provisional response for which the plan has no PRACK, when it is a reliable one: without that
 // the live side gives the call up (RFC 3262 3).
 func (g *play) acknowledge(q int32, m *sip.Message) {
-	if g.script.steps[q].origin < 0 && m.HasOption(sip.HeaderRequire, "100rel") {
+	s := &g.script.steps[q]
+	if s.origin < 0 && g.script.hosts[s.to].part != plan.Played && m.HasOption(sip.HeaderRequire, "100rel") {
 		g.politePrack(q, m)
 	}
 }
@@ -451,7 +452,7 @@ func (g *play) newLeg(q, spec int32, m *sip.Message) *leg {
 func (g *play) withoutOwn(routes []string, h int32) []string {
 	for len(routes) > 0 {
 		uri := strings.Trim(routes[0], "<>")
-		hop, ok := hopOf(uri, transport.Hop{Proto: g.script.hosts[h].local.Proto})
+		hop, ok := hopOf(uri, transport.Hop{Proto: g.script.hosts[h].places[0].Proto})
 		if !ok || hop.Remote != g.script.hosts[h].addr {
 			break
 		}
@@ -461,8 +462,10 @@ func (g *play) withoutOwn(routes []string, h int32) []string {
 }
 
 // event is the value of Event.
-func (s *step) event() string {
-	value, _ := s.msg.Value(sip.HeaderEvent)
+func (s *step) event() string { return eventOf(&s.msg) }
+
+func eventOf(m *sip.Message) string {
+	value, _ := m.Value(sip.HeaderEvent)
 	return string(bytes.Join(bytes.Fields(value), blank))
 }
 

@@ -30,14 +30,14 @@ func TestSound(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = files.Close() })
-	cut, err := cut.Cut(context.Background(), files, r.calls, r.text, cut.Options{})
+	recorded, err := cut.Cut(context.Background(), files, r.calls, r.text, cut.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cut.Streams) != 2 {
-		t.Fatalf("%d streams in %s", len(cut.Streams), filepath.Base(path))
+	if len(recorded.Streams) != 2 {
+		t.Fatalf("%d streams in %s", len(recorded.Streams), filepath.Base(path))
 	}
-	p := r.plan(t, plan.Options{Self: true, NoRegister: true, Media: cut.Streams})
+	p := r.plan(t, plan.Options{Self: true, NoRegister: true, Media: recorded.Streams})
 	var w *world
 	w = newWorld(t, p, nil, func(o *replay.Options) { o.Media = laterPorts{&w} })
 	w.run(3)
@@ -51,7 +51,7 @@ func TestSound(t *testing.T) {
 			t.Fatalf("%s: %s %v %+v", o.Verdict, o.Reason, o.Notes, o.Media)
 		}
 		for i, m := range o.Media {
-			if want := uint64(len(cut.Streams[i].Packets)); m.Sent+2 < want || m.Received+2 < want || m.Lost != 0 || m.Refused > 1 {
+			if want := uint64(len(recorded.Streams[i].Packets)); m.Sent+2 < want || m.Received+2 < want || m.Lost != 0 || m.Refused > 1 {
 				t.Errorf("step %d: %+v, want %d packets\n%v", m.Step, m, want, o.Notes)
 			}
 		}

@@ -260,7 +260,7 @@ func (c *compiler) hostPort(from, to uint32, names scanFlag, uri bool) {
 	}
 	if !isAddr {
 		if names != 0 && len(c.named) > 0 {
-			if h, ok := c.named[strings.ToLower(string(b))]; ok {
+			if h, ok := c.named[strings.ToLower(string(b))]; ok && h >= 0 {
 				c.putText(from, to, c.hosts[h].text)
 			}
 		}

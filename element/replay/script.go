@@ -36,18 +36,19 @@ type script struct {
 	byLocal    map[netip.AddrPort]int32
 	byAddr     map[netip.Addr]int32 // a host that is alone at its address
 	roots      []int32
+	self       bool      // nobody is live
 	byDir      [][]int32 // requests of a CSeq space, in order
 }
 
 // host is a participant.
 type host struct {
-	name  string
-	part  plan.Part
-	local transport.Listen // of a played one
-	at    []netip.AddrPort
-	names []string
-	text  string // "127.0.0.1:5060", of Played and Live ones
-	addr  netip.AddrPort
+	name   string
+	part   plan.Part
+	places []transport.Listen // of a played one, what it is known by first
+	at     []netip.AddrPort
+	names  []string
+	text   string // "127.0.0.1:5060", of Played and Live ones
+	addr   netip.AddrPort
 }
 
 // requestKey is what requests that come are looked up by.
@@ -71,33 +72,34 @@ type step struct {
 	toTag    int32 // token
 	dir      int32 // CSeq space of a request
 
-	asked   int32   // of a response its request; of an ACK or a CANCEL the INVITE
-	answers []int32 // of a request its responses
-	final   int32   // of an ACK the response that it acknowledges
-	ack     int32   // of a final response to an INVITE: the ACK that its receiver sends
-	ackIn   int32   // likewise: the ACK that comes to its sender
-	origin  int32   // what the sender received and forwards by this; none when it makes it itself
-	relayed bool    // its receiver forwards it
-	retry   int32   // of a request that is challenged: the one that answers
-	retryOf int32   // the reverse
-	prack   int32   // of a PRACK the provisional response, of that its PRACK
-	refers  int32   // of what has "Event: refer;id=1" the REFER
-	outside bool    // it went elsewhere than its dialog said: by an outbound proxy (RFC 3261 8.1.2)
-	broken  bool    // it lacks Via, Call-ID or CSeq: no transaction can have it
-	byLayer bool    // the transaction layer does it: an ACK of what is no 2xx, the answer to a CANCEL
-	local   int32   // dialog of the sender of a request, of the receiver of a response
-	remote  int32   // dialog of the receiver of a request, of the sender of a response
-	sdpLive bool    // the body is that of the live message that it forwards
-	user    int32   // of script.users, who answers challenges to a request
-	ask     int32   // of script.asks, the challenge that a response makes
-	lasts   int64   // of a 2xx: the seconds after which it is to be refreshed, 0 unknown
-	fresh   int32   // of a refresh: the 2xx that it comes after, none
-	contact int32   // token of a live Contact
-	learn   []lesson
-	branch  int32   // token of the top Via
-	socket  int32   // of a Media step: script.sockets, none
-	cancels []int32 // of an INVITE
-	effects []int32 // what has no place in the flow without it
+	asked    int32   // of a response its request; of an ACK or a CANCEL the INVITE
+	answers  []int32 // of a request its responses
+	final    int32   // of an ACK the response that it acknowledges
+	ack      int32   // of a final response to an INVITE: the ACK that its receiver sends
+	ackIn    int32   // likewise: the ACK that comes to its sender
+	origin   int32   // what the sender received and forwards by this; none when it makes it itself
+	relayed  bool    // its receiver forwards it
+	retry    int32   // of a request that is challenged: the one that answers
+	retryOf  int32   // the reverse
+	prack    int32   // of a PRACK the provisional response, of that its PRACK
+	refers   int32   // of what has "Event: refer;id=1" the REFER
+	keepsURI bool    // of a request within a dialog: its Request-URI was none of the dialog's, and is played so
+	outside  bool    // it went elsewhere than its dialog said: by an outbound proxy (RFC 3261 8.1.2)
+	broken   bool    // it lacks Via, Call-ID or CSeq: no transaction can have it
+	byLayer  bool    // the transaction layer does it: an ACK of what is no 2xx, the answer to a CANCEL
+	local    int32   // dialog of the sender of a request, of the receiver of a response
+	remote   int32   // dialog of the receiver of a request, of the sender of a response
+	sdpLive  bool    // the body is that of the live message that it forwards
+	user     int32   // of script.users, who answers challenges to a request
+	ask      int32   // of script.asks, the challenge that a response makes
+	lasts    int64   // of a 2xx: the seconds after which it is to be refreshed, 0 unknown
+	fresh    int32   // of a refresh: the 2xx that it comes after, none
+	contact  int32   // token of a live Contact
+	learn    []lesson
+	branch   int32   // token of the top Via
+	socket   int32   // of a Media step: script.sockets, none
+	cancels  []int32 // of an INVITE
+	effects  []int32 // what has no place in the flow without it
 
 	needs      int     // how many of After are there
 	onSent     []int32 // what goes on when it was sent
@@ -114,6 +116,9 @@ func (s *step) provisional() bool { return !s.request && s.status > 0 && s.statu
 
 // isFinal reports whether it is a response from 200 on.
 func (s *step) isFinal() bool { return !s.request && s.status >= 200 }
+
+// carried is the transport of the recording.
+func (s *step) carried() transport.Proto { return max(s.Proto, transport.UDP) }
 
 // message reports whether the step is a message at all.
 func (s *step) message() bool { return s.Kind == plan.Send || s.Kind == plan.Expect }
@@ -170,6 +175,7 @@ type compiler struct {
 	mapped map[netip.AddrPort]string
 	atHost map[netip.AddrPort]int32
 	alone  map[netip.Addr]int32 // host that an address without a port means; none for several
+	byName map[netip.Addr]bool  // of alone: no host was seen there, but some name it
 	named  map[string]int32     // hosts by the names of their Vias and Contacts
 	socket map[socketSpec]int32
 	userOf map[string]int32
@@ -186,7 +192,7 @@ func compile(p *plan.Plan, o *Options) (*script, error) {
 		},
 		o: o, hostOf: map[string]int32{}, ids: map[tokenKey]int32{}, words: map[string][]int32{},
 		dirOf: map[dirKey]int32{}, dlgOf: map[dialogKey]int32{}, mapped: map[netip.AddrPort]string{}, atHost: map[netip.AddrPort]int32{},
-		alone: map[netip.Addr]int32{}, named: map[string]int32{}, socket: map[socketSpec]int32{}, userOf: map[string]int32{},
+		alone: map[netip.Addr]int32{}, byName: map[netip.Addr]bool{}, named: map[string]int32{}, socket: map[socketSpec]int32{}, userOf: map[string]int32{},
 	}
 	if err := p.Validate(); err != nil {
 		return nil, wrap(ErrPlan, "%w", err)
@@ -213,20 +219,17 @@ func compile(p *plan.Plan, o *Options) (*script, error) {
 
 // castHosts finds who plays, and what becomes of recorded addresses.
 func (c *compiler) castHosts() error {
+	_, live := c.plan.LiveHost()
+	c.self = !live
 	for i := range c.plan.Hosts {
 		h := &c.plan.Hosts[i]
 		n := host{name: h.Name, part: h.Part, at: h.At, names: h.Names}
 		x := int32(i)
 		switch h.Part {
 		case plan.Played:
-			n.local = c.o.Local[h.Name]
-			n.local.AddrPort = unmapped(n.local.AddrPort)
-			n.addr = n.local.AddrPort
-			if other, taken := c.byLocal[n.addr]; taken {
-				return wrap(ErrOptions, "%q and %q listen at the same place", c.hosts[other].name, h.Name)
+			if err := c.settle(&n, x); err != nil {
+				return err
 			}
-			c.byLocal[n.addr] = x
-			c.byAddr[n.addr.Addr()] = aloneOr(c.byAddr, n.addr.Addr(), x)
 		case plan.Live:
 			n.addr = unmapped(c.o.Target.Remote)
 		default:
@@ -238,13 +241,42 @@ func (c *compiler) castHosts() error {
 		c.hosts = append(c.hosts, n)
 		c.address(x)
 	}
+	c.otherNames()
 	for from, to := range c.o.Rewrite.addrs {
 		c.mapped[from] = to.String()
 	}
 	return nil
 }
 
-func aloneOr(m map[netip.Addr]int32, a netip.Addr, x int32) int32 {
+// settle notes where a played host listens.
+func (c *compiler) settle(n *host, x int32) error {
+	for _, at := range append([]transport.Listen{c.o.Local[n.name]}, c.o.Also[n.name]...) {
+		at.AddrPort = unmapped(at.AddrPort)
+		n.places = append(n.places, at)
+		if other, taken := c.byLocal[at.AddrPort]; taken && other != x {
+			return wrap(ErrOptions, "%q and %q listen at the same place", c.hosts[other].name, n.name)
+		}
+		c.byLocal[at.AddrPort] = x
+		c.byAddr[at.Addr()] = aloneOr(c.byAddr, at.Addr(), x)
+	}
+	n.addr = n.places[0].AddrPort
+	return nil
+}
+
+// place is where a played host listens for a transport; where it does for none of that kind, what it is known by.
+func (h *host) place(proto transport.Proto) transport.Listen {
+	for _, at := range h.places {
+		if at.Proto == proto {
+			return at
+		}
+	}
+	if len(h.places) == 0 {
+		return transport.Listen{Proto: proto, AddrPort: h.addr}
+	}
+	return h.places[0]
+}
+
+func aloneOr[K comparable](m map[K]int32, a K, x int32) int32 {
 	if other, ok := m[a]; ok && other != x {
 		return none
 	}
@@ -265,9 +297,47 @@ func (c *compiler) address(x int32) {
 		c.alone[at.Addr()] = aloneOr(c.alone, at.Addr(), x)
 	}
 	for _, name := range h.names {
-		if h.text != "" {
-			c.named[strings.ToLower(name)] = x
+		if h.text == "" {
+			break
 		}
+		name = strings.ToLower(name)
+		c.named[name] = aloneOr(c.named, name, x)
+		if n := strings.LastIndexByte(name, ':'); n > 0 && !strings.HasSuffix(name, "]") { // a Route need not say the port
+			c.named[name[:n]] = aloneOr(c.named, name[:n], x)
+		}
+	}
+}
+
+// otherNames notes the addresses that hosts name in their Vias and Contacts though nothing was seen there: that of an
+// interface, of a NAT. Those where something was seen go before.
+func (c *compiler) otherNames() {
+	for i := range c.hosts {
+		h := &c.hosts[i]
+		for _, name := range h.names {
+			addr, port, hasPort, ok := parseHostPort([]byte(name))
+			if !ok || h.text == "" {
+				continue
+			}
+			if !hasPort {
+				port = transport.UDP.DefaultPort()
+			}
+			c.otherName(int32(i), netip.AddrPortFrom(addr, port))
+		}
+	}
+}
+
+// otherName notes one of them, unless it is somebody's already.
+func (c *compiler) otherName(h int32, at netip.AddrPort) {
+	if _, taken := c.mapped[at]; taken {
+		return
+	}
+	c.mapped[at] = c.hosts[h].text
+	if _, seen := c.atHost[at]; !seen {
+		c.atHost[at] = h
+	}
+	if other, there := c.alone[at.Addr()]; !there || other != h && c.byName[at.Addr()] {
+		c.byName[at.Addr()] = true
+		c.alone[at.Addr()] = aloneOr(c.alone, at.Addr(), h)
 	}
 }
 

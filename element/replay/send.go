@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -105,6 +106,7 @@ func (g *play) sendRequest(i int32, challenge *sip.Message) error {
 	if l := g.legOf(s.local); l != nil {
 		l.LocalSeq = max(l.LocalSeq, st.cseq)
 		l.over = l.over || s.method == "BYE"
+		l.feeds = l.feeds && !s.terminates()
 	}
 	g.sent(i)
 	return nil
@@ -175,11 +177,11 @@ func (g *play) hopFor(i int32) transport.Hop {
 	s := &g.script.steps[i]
 	base := g.baseHop(s)
 	l := g.legOf(s.local)
-	if l == nil || s.outside {
+	if l == nil || s.outside || s.keepsURI {
 		return base
 	}
 	next := l.Next()
-	hop, ok := hopOf(next, base)
+	hop, ok := g.nextHop(next, base)
 	switch {
 	case !ok:
 		g.note(fmt.Sprintf("next hop %s is no address: sent to %s", clean(next), base.Remote))
@@ -202,14 +204,29 @@ func (g *play) baseHop(s *step) transport.Hop {
 		hop.Proto = s.carrier
 		return g.from(s.from, hop)
 	}
-	return g.from(s.from, transport.Hop{Proto: to.local.Proto, Remote: to.addr})
+	at := to.place(s.carried())
+	return g.from(s.from, transport.Hop{Proto: at.Proto, Remote: at.AddrPort})
 }
 
 // from has a hop begin at a host's own place.
 func (g *play) from(h int32, hop transport.Hop) transport.Hop {
-	hop.Local = g.script.hosts[h].addr
+	hop.Local = g.script.hosts[h].place(hop.Proto).AddrPort
 	hop.Conn = 0
 	return hop
+}
+
+// nextHop is hopOf; one that we play is reached where it listens, whatever transport the URI asks for: a recording of what
+// was decrypted on the way has no TLS, but its URIs do.
+func (g *play) nextHop(uri string, base transport.Hop) (transport.Hop, bool) {
+	hop, ok := hopOf(uri, base)
+	if h, own := g.script.byLocal[hop.Remote]; ok && own {
+		at := g.script.hosts[h].place(hop.Proto)
+		if at.Proto != hop.Proto {
+			at = g.script.hosts[h].place(base.Proto)
+		}
+		hop.Proto, hop.Remote = at.Proto, at.AddrPort
+	}
+	return hop, ok
 }
 
 // hopOf reads a URI whose host is an address. What it does not say is as in base.
@@ -239,8 +256,8 @@ func hopOf(uri string, base transport.Hop) (transport.Hop, bool) {
 		port = hop.Proto.DefaultPort()
 	}
 	hop.Remote = netip.AddrPortFrom(addr, port)
-	if hop.Remote == base.Remote && !hop.Proto.Reliable() {
-		hop.Proto = base.Proto // the operator knows how to reach it
+	if hop.Remote == base.Remote && (!hop.Proto.Reliable() || base.Proto.Secure() || base.Proto == transport.WS) {
+		hop.Proto = base.Proto // the operator knows how to reach it; WS in a URI may be either kind (RFC 7118 5.2.1)
 	}
 	return hop, true
 }
@@ -290,12 +307,16 @@ func (g *play) sendCancel(i int32) {
 	case g.states[s.asked].flags&flagFinal != 0:
 		g.skip(i, "the INVITE has its final response already")
 		return
-	case g.states[s.asked].flags&flagRung == 0:
+	case g.states[s.asked].flags&flagRung == 0 && !g.script.tooEarly(s):
 		st.flags |= flagWaits
 		return
 	}
 	st.flags &^= flagWaits
 	x := source{hop: g.hopFor(s.asked)}
+	if s.origin >= 0 && !g.forwarded(s.origin, &x) {
+		g.skip(i, "what it forwards did not come")
+		return
+	}
 	raw, err := g.render(g.out[:0], i, &x)
 	if err == nil {
 		g.out = raw
@@ -313,6 +334,20 @@ func (g *play) sendCancel(i int32) {
 	g.txns[st.client] = place{g.id, i}
 	st.cseq = g.states[s.asked].cseq
 	g.sent(i)
+}
+
+// tooEarly reports whether a CANCEL to one that we play was recorded before any provisional response, though it must not be
+// sent then (RFC 3261 9.1): who should wait for one may wait for ever.
+func (c *script) tooEarly(s *step) bool {
+	if s.to < 0 || c.hosts[s.to].part != plan.Played {
+		return false
+	}
+	for _, a := range c.steps[s.asked].answers {
+		if x := &c.steps[a]; x.provisional() && x.ID < s.ID {
+			return false
+		}
+	}
+	return true
 }
 
 // sendResponse answers a request that came.
@@ -370,20 +405,40 @@ func (g *play) replied(i int32, hop transport.Hop, raw []byte) {
 		g.states[s.asked].flags |= flagReplied
 		g.drop(s.asked)
 	}
-	l := g.legOf(s.remote)
+	// we know that one of ours will not acknowledge what was never acknowledged
+	alone := g.script.hosts[s.to].part == plan.Played
 	switch {
 	case s.origin >= 0:
 	case s.method == "INVITE" && s.isFinal() && s.status < 300:
-		if l != nil {
-			l.up = true
-		}
-		g.resendLater(i, hop, raw)
-	case s.provisional() && s.status > 100:
-		_, reliable := s.msg.Value(sip.HeaderRSeq)
-		if reliable && s.msg.HasOption(sip.HeaderRequire, "100rel") {
+		if g.dialogUp(s, alone && s.ackIn < 0) {
 			g.resendLater(i, hop, raw)
 		}
+	case s.provisional() && alone && s.prack < 0:
+	case s.reliable():
+		g.resendLater(i, hop, raw)
 	}
+}
+
+// dialogUp notes that a dialog is up by a 2xx of ours to its INVITE, and reports whether its ACK is to be waited for: never
+// says that none will come.
+func (g *play) dialogUp(s *step, never bool) bool {
+	if l := g.legOf(s.remote); l != nil {
+		l.up = true
+		l.acked = l.acked || never
+	}
+	if never {
+		g.note(fmt.Sprintf("step %d: no ACK came, as recorded", s.ID))
+	}
+	return !never
+}
+
+// reliable reports whether a response is a provisional one that is sent again until its PRACK comes (RFC 3262 3).
+func (s *step) reliable() bool {
+	if !s.provisional() || s.status <= 100 {
+		return false
+	}
+	_, numbered := s.msg.Value(sip.HeaderRSeq)
+	return numbered && s.msg.HasOption(sip.HeaderRequire, "100rel")
 }
 
 // drop ends the sending again of the provisional responses to a request.
@@ -518,9 +573,19 @@ func (g *play) answering(i int32, req *sip.Message) {
 		})
 		l = &g.legs[len(g.legs)-1]
 	}
-	if s.method == "INVITE" {
+	switch s.method {
+	case "INVITE":
 		l.session = true
+	case "SUBSCRIBE":
+		l.event = eventOf(req)
+		l.feeds = s.status >= 200 && req.Expires != 0
 	}
+}
+
+// terminates reports whether it is a NOTIFY that ends a subscription.
+func (s *step) terminates() bool {
+	value, ok := s.msg.Value(sip.HeaderSubscriptionState)
+	return ok && s.method == "NOTIFY" && bytes.EqualFold(sip.ParseSubscriptionState(value).State, []byte("terminated"))
 }
 
 // via is the Via of a message that belongs to no step.

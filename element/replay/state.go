@@ -73,16 +73,19 @@ type leg struct {
 
 	spec    int32
 	host    int32
-	invite  int32  // the step that made it
-	cseq    uint32 // of the INVITE
-	session bool   // an INVITE made it
-	watch   bool   // a SUBSCRIBE of ours made it
-	up      bool   // a 2xx was sent or received
-	acked   bool   // and its ACK
-	over    bool   // a BYE was sent or came
-	event   string // of a subscription
-	rseq    int64  // of the last provisional response that was acknowledged beside the plan
-	pracks  int    // how many were
+	invite  int32            // the step that made it
+	cseq    uint32           // of the INVITE
+	session bool             // an INVITE made it
+	watch   bool             // a SUBSCRIBE of ours made it
+	feeds   bool             // a SUBSCRIBE that came made it, or refreshed it, and we accepted
+	tried   bool             // what ends it was challenged, and sent once more
+	up      bool             // a 2xx was sent or received
+	acked   bool             // and its ACK
+	over    bool             // a BYE was sent or came
+	event   string           // of a subscription
+	rseq    int64            // of the last provisional response that was acknowledged beside the plan
+	pracks  int              // how many were
+	last    []compose.Header // of the request that ends it
 }
 
 // resend is a response that we send again until it is acknowledged: a 2xx to an INVITE (RFC 3261 13.3.1.4), a reliable

@@ -329,14 +329,14 @@ func TestNobodyElseHears(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = files.Close() })
-	cut, err := cut.Cut(context.Background(), files, r.calls, r.text, cut.Options{})
+	recorded, err := cut.Cut(context.Background(), files, r.calls, r.text, cut.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	near := []string{"127.9.1.10", "127.9.2.10"}
 	sent, kept := 0, uint64(0)
 	for seed := range uint64(60) {
-		o := plan.Options{SUT: "127.0.2.10", NoRegister: true, Media: cut.Streams}
+		o := plan.Options{SUT: "127.0.2.10", NoRegister: true, Media: recorded.Streams}
 		if seed%4 == 3 {
 			o.SUT, o.Self = "", true
 		}

@@ -225,6 +225,8 @@ func (c *compiler) dialog(s *step) {
 	}
 	switch {
 	case s.method == "CANCEL":
+	case s.byLayer && s.request: // the ACK of a failure goes the way of its INVITE
+		s.local = c.steps[s.asked].local
 	case s.request:
 		c.ends(s, s.origin < 0, !s.relayed)
 	case s.asked >= 0 && makesDialog(s.method):

@@ -102,7 +102,7 @@ func (l *Layer) sendCancel(x uint32, r *record) error {
 // receiveResponse takes a response.
 func (l *Layer) receiveResponse(received *transport.Received) {
 	m := received.Msg
-	if !usable(m) {
+	if !usable(m) && !l.accepts(m) {
 		l.stats.Dropped++
 		return
 	}
@@ -119,13 +119,20 @@ func (l *Layer) receiveResponse(received *transport.Received) {
 // acknowledge sends the ACK of a final response other than 2xx (RFC 3261 17.1.1.3), and keeps what it does not share with
 // that response, which asks for it when it comes again.
 func (l *Layer) acknowledge(x uint32, r *record, received *transport.Received) {
-	if sip.Parse(l.arena.of(r.req), &l.msg) != nil {
+	raw, own := l.ackByUser(r, received)
+	if own {
 		return
 	}
-	raw, err := compose.Ack(l.out[:0], &l.msg, received.Msg)
-	l.out = raw
-	if err != nil {
-		return // Send made sure that the INVITE has what it takes
+	if raw == nil {
+		if sip.Parse(l.arena.of(r.req), &l.msg) != nil {
+			return
+		}
+		var err error
+		raw, err = compose.Ack(l.out[:0], &l.msg, received.Msg)
+		l.out = raw
+		if err != nil {
+			return // Send made sure that the INVITE has what it takes
+		}
 	}
 	l.link.Send(l.ends.unpack(&r.hop), raw, uint64(r.id(x)))
 	if !r.hop.remote.proto.Reliable() {

@@ -31,6 +31,9 @@
 // A request without a readable top Via cannot be answered and is dropped. So are responses that break these rules
 // (3.1.2.5 scalarlg, 3.1.2.19 bigcode; RFC 3261 18.1.2, 18.3). All of them are counted in Stats.
 //
+// With Config.Malformed such messages are the user's, as long as a transaction can have them. Config.Writer writes what the
+// layer else writes of its own accord: the ACK of a failure, the answer to a CANCEL.
+//
 // The rest is the core's: 416 for a scheme (3.3.2 unkscm, 3.3.3 novelsc), 420 (3.3.5 bext01), 415 (3.3.6 invut), 483
 // (3.3.11 zeromf), 405 and 501, 400 of a registrar for a Contact (3.1.2.13 regbadct), a Date that is wrong (3.1.2.12
 // baddate, which an element may overlook).

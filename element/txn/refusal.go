@@ -115,6 +115,17 @@ func headerAt(m *sip.Message, s sip.Span) sip.HeaderID {
 	return sip.HeaderOther
 }
 
+// accepts reports whether Config.Malformed lets a message in that is refused otherwise.
+func (l *Layer) accepts(m *sip.Message) bool {
+	return l.cfg.Malformed && identified(m) && (m.Request || m.Status >= 100 && m.Status <= 699)
+}
+
+// identified reports whether a message has what a transaction is found by, and who it comes from, however wrong the rest
+// of it is.
+func identified(m *sip.Message) bool {
+	return m.Vias > 0 && !m.Via.SentBy.Empty() && m.HasCSeq && !m.CallID.Empty()
+}
+
 // usable reports whether a response can be matched and understood (RFC 3261 18.1.2, 18.3).
 func usable(m *sip.Message) bool {
 	if m.Vias == 0 || !m.HasCSeq || m.CallID.Empty() || m.Status < 100 || m.Status > 699 {

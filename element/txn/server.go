@@ -20,7 +20,7 @@ func (l *Layer) full(open, limit int) bool { return open >= limit || l.arena.byt
 // receiveRequest takes a request.
 func (l *Layer) receiveRequest(received *transport.Received) {
 	m := received.Msg
-	if status, reason := Refusal(m); status != 0 {
+	if status, reason := Refusal(m); status != 0 && !l.accepts(m) {
 		l.malformed(received, status, reason)
 		return
 	}
@@ -145,7 +145,12 @@ func (l *Layer) receiveCancel(k *key, same int, received *transport.Received) {
 	invite, data := target.id(ix), target.data
 	tell := target.kind == ServerInvite && target.state == Proceeding && target.flags&flagCancelled == 0
 	reply := compose.Reply{Status: 200, ToTag: l.tagOf(target, received)}
-	if !l.confirm(k, same, received, &reply) {
+	raw, err := l.confirmation(k, data, received, &reply)
+	if err != nil {
+		l.stats.Dropped++
+		return
+	}
+	if !l.confirm(k, same, received, raw) {
 		return
 	}
 	if tell {
@@ -155,14 +160,15 @@ func (l *Layer) receiveCancel(k *key, same int, received *transport.Received) {
 }
 
 // confirm answers a CANCEL, by a transaction of the layer's own where the limits allow one. It reports whether it could.
-func (l *Layer) confirm(k *key, same int, received *transport.Received, reply *compose.Reply) bool {
+func (l *Layer) confirm(k *key, same int, received *transport.Received, raw []byte) bool {
 	if same >= crowd || l.full(l.servers, l.cfg.Limit) {
-		return l.answer(received, reply)
+		l.link.Send(transport.ReplyHop(received), raw, 0)
+		return true
 	}
 	x, r := l.create(k, Server, transport.ReplyHop(received), 0)
 	r.flags |= flagInternal
 	l.keepRequest(r, received.Msg.Raw, received.Hop.Remote)
-	if err := l.reply(r.id(x), received, reply); err != nil {
+	if err := l.Respond(r.id(x), raw); err != nil {
 		l.end(x, r, nil)
 		l.stats.Dropped++
 		return false
@@ -179,17 +185,6 @@ func (l *Layer) tagOf(target *record, received *transport.Received) string {
 		}
 	}
 	return string(l.tag(nil, received.Msg))
-}
-
-// reply answers a request as the layer itself.
-func (l *Layer) reply(id ID, received *transport.Received, reply *compose.Reply) error {
-	l.addServer(reply)
-	raw, err := compose.Response(l.out[:0], received.Msg, received.Hop.Remote, reply)
-	l.out = raw
-	if err != nil {
-		return fmt.Errorf("answer: %w", err)
-	}
-	return l.Respond(id, raw)
 }
 
 func (l *Layer) addServer(reply *compose.Reply) {
@@ -257,6 +252,9 @@ func (l *Layer) Respond(id ID, raw []byte) error {
 		return fmt.Errorf("respond: %w: want a request that was received", ErrKind)
 	}
 	status := statusOf(raw)
+	if status == 0 && l.cfg.Malformed {
+		status = l.oddStatus(raw)
+	}
 	if status == 0 {
 		return fmt.Errorf("respond: %w: want a response", ErrMessage)
 	}
@@ -308,6 +306,14 @@ func (l *Layer) sendTrying(x uint32, r *record) {
 		l.link.Send(l.ends.unpack(&r.hop), out, uint64(r.id(x)))
 		l.keepResponse(r, Proceeding, out)
 	}
+}
+
+// oddStatus is the status of a response that is not written as it should be; 0 when raw is none.
+func (l *Layer) oddStatus(raw []byte) int {
+	if sip.Parse(raw, &l.msg) != nil || l.msg.Request || l.msg.Status < 100 || l.msg.Status > 699 {
+		return 0
+	}
+	return int(l.msg.Status)
 }
 
 // statusOf is the status of a response; 0 when raw is none.

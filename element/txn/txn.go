@@ -55,6 +55,12 @@ type Config struct {
 	// StrayCancel gives a CANCEL that matches no transaction to User.Request with id 0, as a proxy needs it, which forwards
 	// it statelessly (RFC 3261 16.10); without it the layer answers 481 (9.2).
 	StrayCancel bool
+	// Malformed gives the user messages that the layer would refuse or drop (see Refusal), as long as a transaction can
+	// have them: for a user that repeats what was recorded, mistakes included. 1xx to 6xx are the codes of responses even
+	// so.
+	Malformed bool
+	// Writer writes what the layer else writes itself; nil for nobody.
+	Writer Writer
 	// Server is the Server header of the responses that the layer makes; "" for none.
 	Server string
 	// Rand seeds the tags of the responses that the layer makes; nil gives the same tags every time.

@@ -48,7 +48,7 @@ func (d *drawing) message(s *scene, i int) {
 	d.end()
 	head := "row " + strconv.Itoa(i+1)
 	if s.first(i) {
-		head += " (first divergence)"
+		head += " (" + s.firstWords() + ")"
 	}
 	e := r.one()
 	if !e.there() {

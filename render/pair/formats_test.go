@@ -355,6 +355,14 @@ func TestHops(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "hops-140.txt", b.Bytes())
+	rep.Pairs = append(rep.Pairs, New(r)) // a list has a heading
+	if page := writePage(t, &rep, 0); !strings.Contains(page, `<th scope="col">First change</th>`) ||
+		!strings.Contains(page, `"first":"First change"`) || strings.Contains(page, "First divergence") {
+		t.Error("the page of hops does not call its first row that counts a change")
+	}
+	if page := writePage(t, many(), 0); !strings.Contains(page, `"first":"First divergence"`) || !strings.Contains(page, `<th scope="col">First divergence</th>`) {
+		t.Error("the page of two captures does not name the first divergence")
+	}
 	if r := Hops(m.Call, text, hops[1:2], diff.Rules{}); r.Verdict != diff.Tolerated {
 		t.Errorf("what every proxy does is %v", r.Verdict)
 	}
@@ -385,5 +393,35 @@ func TestVerdict(t *testing.T) {
 		if got := r.Verdict(); got != x.want {
 			t.Errorf("%v: %v, want %v", x.all, got, x.want)
 		}
+	}
+}
+
+// A replay has a class of its own, its notes are the suite's output, and its pairs are plays.
+func TestReplayWords(t *testing.T) {
+	t.Parallel()
+	r := many()
+	r.Replay, r.Notes = true, []string{"+auth: 407 answered", "a\x1b[31m b"}
+	var b bytes.Buffer
+	if err := r.WriteJUnit(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	var doc xmlSuites
+	if err := xml.Unmarshal(b.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for i := range doc.Suite.Cases {
+		if class := doc.Suite.Cases[i].Class; class != "sipscope.replay" {
+			t.Errorf("class %q", class)
+		}
+	}
+	if out := doc.Suite.Out; !strings.HasPrefix(out, "+auth: 407 answered\na") || strings.Contains(out, "\x1b") || len(doc.Suite.Cases) == 0 {
+		t.Errorf("output %q", out)
+	}
+	b.Reset()
+	if err := r.WriteText(&b, TextOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.String(); !strings.Contains(text, " plays: ") || strings.Contains(text, "pairs of calls") {
+		t.Errorf("%s", text)
 	}
 }

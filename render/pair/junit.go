@@ -31,6 +31,7 @@ type (
 		Skipped  int       `xml:"skipped,attr"`
 		Time     string    `xml:"time,attr"`
 		Cases    []xmlCase `xml:"testcase"`
+		Out      string    `xml:"system-out,omitempty"`
 	}
 	xmlCase struct {
 		Class   string      `xml:"classname,attr"`
@@ -51,7 +52,7 @@ const maxCaseRows = 100
 
 // WriteJUnit writes JUnit XML: a suite with a test case for each call of the first side, and one for each that only the
 // second side has. A case fails when its messages diverge; with strict also when there are tolerated differences only.
-// The time of a case is that of the second side, in seconds.
+// The time of a case is that of the second side, in seconds. Of a replay the notes are the suite's output.
 func (r *Report) WriteJUnit(to io.Writer, strict bool) error {
 	name := text.Clean(r.title())
 	doc := xmlSuites{Name: "sipscope", Suite: xmlSuite{Name: name}}
@@ -61,7 +62,13 @@ func (r *Report) WriteJUnit(to io.Writer, strict bool) error {
 		doc.Suite.Cases = append(doc.Suite.Cases, cases...)
 		total += took
 	}
+	if r.Replay {
+		doc.Suite.Out = r.notes()
+	}
 	for i := range doc.Suite.Cases {
+		if r.Replay {
+			doc.Suite.Cases[i].Class = "sipscope.replay"
+		}
 		if doc.Suite.Cases[i].Failure != nil {
 			doc.Suite.Failures++
 		}
@@ -77,6 +84,15 @@ func (r *Report) WriteJUnit(to io.Writer, strict bool) error {
 	}
 	_ = w.WriteByte('\n')
 	return w.Flush()
+}
+
+// notes are the report's, a line each, clean.
+func (r *Report) notes() string {
+	lines := make([]string, len(r.Notes))
+	for i, n := range r.Notes {
+		lines[i] = text.Clean(n)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func seconds(ns int64) string { return strconv.FormatFloat(float64(max(ns, 0))/1e9, 'f', 3, 64) }

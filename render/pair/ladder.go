@@ -196,7 +196,7 @@ func (l *layout) verdict(r *row) string {
 	var b strings.Builder
 	b.WriteString(sign)
 	if l.s.first(r.index) {
-		b.WriteString(" FIRST DIVERGENCE")
+		b.WriteString(" " + strings.ToUpper(l.s.firstWords()))
 		if len(r.Differences) > 0 {
 			b.WriteByte(':')
 		}

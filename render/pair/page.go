@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"maps"
 	"sync"
 
 	"sipscope/render/html"
@@ -72,6 +73,16 @@ func (b *built) word(key string) string {
 	return html.Words(key)
 }
 
+// wordsOf are the words that the script of a page needs: of one call's hops nothing parted.
+func (b *built) wordsOf(p *page) map[string]string {
+	if !p.Hops {
+		return b.words
+	}
+	words := maps.Clone(b.words)
+	words["first"], words["list.headline"] = b.word("change"), b.word("change")
+	return words
+}
+
 // Bounds of a page.
 const (
 	// DefaultMaxSize is how large a page may become, in bytes: what mail servers and ticket systems take.
@@ -95,6 +106,7 @@ type page struct {
 	Notes                                                        []string
 	Rows                                                         []pageRow
 	Many                                                         bool
+	Hops                                                         bool // the sides are those of Hops: nothing parted
 }
 
 // WriteHTML writes one page that needs no network: the list of pairs, two ladders beside each other, and the messages of
@@ -123,7 +135,7 @@ func (r *Report) WriteHTML(to io.Writer, maxSize int64) error {
 	if err = b.top.ExecuteTemplate(w, "page", p); err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
-	words, err := json.Marshal(b.words)
+	words, err := json.Marshal(b.wordsOf(p))
 	if err != nil {
 		return err
 	}
@@ -207,7 +219,7 @@ func hash(b []byte) string {
 func (r *Report) page(b *built, chunks [][]byte) *page {
 	v := r.Verdict()
 	p := &page{
-		Title: text.Clean(r.title()), About: html.Words("overview.made", r.Version), Many: len(r.Pairs) != 1,
+		Title: text.Clean(r.title()), About: html.Words("overview.made", r.Version), Many: len(r.Pairs) != 1, Hops: areHops(r.A, r.B),
 		// the script and the style sheet of this page, by their hashes, and nothing else: no request, no frame, no form
 		Policy:  "default-src 'none'; script-src " + hash(b.script) + "; style-src " + hash(b.style) + "; base-uri 'none'; form-action 'none'",
 		Style:   template.CSS(b.style), //nolint:gosec // our own file

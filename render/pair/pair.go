@@ -22,7 +22,9 @@ type Report struct {
 	A, B    string   // the sides' names for people: "good.pcap", "recorded"
 	Notes   []string // said at the top: what was chosen, what a capture lacks
 	Version string   // of the program, for a page; may be empty
-	Pairs   []Pair
+	// Replay says that the second side is a recorded flow that was played again: pairs are plays, not calls of two captures.
+	Replay bool
+	Pairs  []Pair
 }
 
 // Pair is two flows that were compared, or one that has no partner.

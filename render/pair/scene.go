@@ -67,6 +67,17 @@ func (r *row) alike() bool {
 // first reports whether the row is where the flows part.
 func (s *scene) first(i int) bool { return i == s.r.First && i >= 0 }
 
+// firstWords say what the first row is that counts: of one call's hops nothing parted there.
+func (s *scene) firstWords() string {
+	if areHops(s.r.A.Name, s.r.B.Name) {
+		return "first change"
+	}
+	return "first divergence"
+}
+
+// areHops reports whether two sides are those of Hops.
+func areHops(a, b string) bool { return a == HopIn && b == HopOut }
+
 // compare compares the messages of a row, as far as there are any.
 func (s *scene) compare(i int) compare.Result {
 	r := &s.rows[i]

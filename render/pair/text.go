@@ -183,7 +183,7 @@ func numberOf(s *correlate.Summary) string {
 	return strconv.FormatUint(uint64(s.Num), 10)
 }
 
-// summaryOf counts the pairs: "11 pairs of calls: 9 same, 2 differ, 1 only in good.pcap".
+// summaryOf counts the pairs: "11 pairs of calls: 9 same, 2 differ, 1 only in good.pcap"; of a replay its plays.
 func summaryOf(r *Report) string {
 	pairs := len(r.Pairs) - r.Count(diff.Missing) - r.Count(diff.Extra)
 	parts := make([]string, 0, 5)
@@ -201,9 +201,13 @@ func summaryOf(r *Report) string {
 			parts = append(parts, strconv.Itoa(n)+" "+x.text)
 		}
 	}
-	s := strconv.Itoa(pairs) + " pairs of calls"
+	one, many := "pair of calls", "pairs of calls"
+	if r.Replay {
+		one, many = "play", "plays"
+	}
+	s := strconv.Itoa(pairs) + " " + many
 	if pairs == 1 {
-		s = "1 pair of calls"
+		s = "1 " + one
 	}
 	if len(parts) == 0 {
 		return s

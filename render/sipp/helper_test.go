@@ -15,6 +15,7 @@ import (
 // archive is a capture that was read.
 type archive struct {
 	files *capture.Files
+	texts decode.TextReader
 	calls []correlate.Call
 }
 
@@ -28,12 +29,13 @@ func read(tb testing.TB, paths ...string) *archive {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { files.Close() })
-	board := &correlate.Board{}
-	err = correlate.Run(context.Background(), files, correlate.Config{Workers: 1, Board: board})
+	board, vault := &correlate.Board{}, decode.NewVault(decode.VaultOptions{Dir: tb.TempDir()})
+	tb.Cleanup(func() { vault.Close() })
+	err = correlate.Run(context.Background(), files, correlate.Config{Workers: 1, Board: board, Vault: vault})
 	if err != nil && !errors.Is(err, capture.ErrDamaged) {
 		tb.Fatal(err)
 	}
-	a := &archive{files: files}
+	a := &archive{files: files, texts: vault.Reader(files)}
 	for s := range board.Calls() {
 		if c, ok := board.Call(s.Num); ok {
 			a.calls = append(a.calls, c)
@@ -44,7 +46,7 @@ func read(tb testing.TB, paths ...string) *archive {
 
 func (a *archive) text(call int) func(message int) []byte {
 	return func(message int) []byte {
-		b, err := decode.ReadText(a.files, a.calls[call].Messages[message].Pieces)
+		b, err := decode.ReadText(a.texts, a.calls[call].Messages[message].Pieces)
 		if err != nil {
 			return nil
 		}
@@ -61,9 +63,9 @@ func (a *archive) media(tb testing.TB, call int) []cut.Stream {
 	}
 	defer again.Close()
 	text := a.text(call)
-	cut, err := cut.Cut(tb.Context(), again, a.calls[call:call+1], func(_, m int) []byte { return text(m) }, cut.Options{})
+	recorded, err := cut.Cut(tb.Context(), again, a.calls[call:call+1], func(_, m int) []byte { return text(m) }, cut.Options{})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return cut.Streams
+	return recorded.Streams
 }

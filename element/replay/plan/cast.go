@@ -297,15 +297,10 @@ const maxNames = 16
 func (k *maker) names(h *host, index int) []string {
 	var names []string
 	add := func(hostPort string) {
-		if hostPort == "" || len(names) == maxNames || slices.Contains(names, hostPort) || k.another(hostPort, index) {
-			return
+		known := hostPort == "" || h.seenAt(hostPort) || slices.Contains(names, hostPort)
+		if !known && len(names) < maxNames && !k.another(hostPort, index) {
+			names = append(names, hostPort)
 		}
-		for _, at := range h.At {
-			if hostPort == at.String() || hostPort == at.Addr().String() || hostPort == "["+at.Addr().String()+"]" {
-				return
-			}
-		}
-		names = append(names, hostPort)
 	}
 	for i := range k.events {
 		e := &k.events[i]
@@ -315,11 +310,25 @@ func (k *maker) names(h *host, index int) []string {
 		if e.msg.Request {
 			add(e.sentBy)
 		}
-		if k.origin(e) && !h.Proxy && h.registers == 0 {
+		if k.origin(e) && h.ownContact(e) {
 			add(e.contact())
 		}
 	}
 	return names
+}
+
+// seenAt reports whether a text is an address that the host was seen at, with or without its port.
+func (h *host) seenAt(hostPort string) bool {
+	return slices.ContainsFunc(h.At, func(at netip.AddrPort) bool {
+		a := at.Addr().String()
+		return hostPort == at.String() || hostPort == a || hostPort == "["+a+"]"
+	})
+}
+
+// ownContact reports whether the Contact of a message that the host made is its own place: a registrar's is that of who
+// registered, and a 3xx names others.
+func (h *host) ownContact(e *event) bool {
+	return !h.Proxy && h.registers == 0 && (e.msg.Request || e.msg.Status < 300)
 }
 
 // another reports whether a host and port are where another host was seen: who registers somebody else names them.

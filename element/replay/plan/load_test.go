@@ -77,11 +77,11 @@ func load(tb testing.TB, path string) *recording {
 		tb.Fatal(err)
 	}
 	defer func() { _ = again.Close() }()
-	cut, err := cut.Cut(context.Background(), again, r.calls, r.text, cut.Options{})
+	recorded, err := cut.Cut(context.Background(), again, r.calls, r.text, cut.Options{})
 	if err != nil {
 		tb.Logf("%s: %v", path, err)
 	}
-	r.media = cut.Streams
+	r.media = recorded.Streams
 	return r
 }
 
