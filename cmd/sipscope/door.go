@@ -44,6 +44,9 @@ func (d *door) live() bool { return d.status != nil }
 
 // open opens what the command line names.
 func (in *input) open(ctx context.Context, cmd *cobra.Command, args []string, again bool) (*door, error) {
+	if err := in.findKeyLog(); err != nil {
+		return nil, err
+	}
 	if in.live.wanted() {
 		if n := len(in.files) + len(args); n > 0 {
 			return nil, usagef("leave out one of them", "captures and live sources cannot be read together")

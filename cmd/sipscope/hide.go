@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 
 	"sipscope/capture"
 	"sipscope/correlate"
@@ -82,12 +83,19 @@ func hideMedia(r *capturedReport, red *redact.Redactor) {
 		return all
 	}
 	r.Ladder.Streams = streams
+	// all streams, as without pseudonyms: the media of a call may come where no SDP of it says
+	checker := sync.OnceValue(func() *check.Checker {
+		if all := streams(0); len(all) <= maxJudged {
+			return check.New(all, judge.Defaults())
+		}
+		return nil
+	})
 	r.Ladder.Findings = func(num uint32) []judge.Finding {
 		call, text, ok := r.Call(num)
-		if !ok {
-			return nil
+		if k := checker(); ok && k != nil {
+			return k.Media(&call, text)
 		}
-		return check.New(streams(num), judge.Defaults()).Media(&call, text)
+		return nil
 	}
 }
 

@@ -30,6 +30,7 @@ type input struct {
 	files      []string // -I
 	workers    int
 	keyLog     string // -k
+	configured string // key log that the configuration names
 	filter     string
 	ignoreCase bool
 	invert     bool

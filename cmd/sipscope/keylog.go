@@ -39,15 +39,22 @@ type keyLog struct {
 	problem error // of the file, told once
 }
 
-// openKeyLog prepares the key log that the user named, and looks whether it is one.
+// findKeyLog asks the configuration when no flag names a key log. It comes before anything is opened: a live run may give up the
+// rights that reading the configuration takes.
+func (in *input) findKeyLog() error {
+	if in.keyLog != "" {
+		return nil
+	}
+	c, err := loadConfig(os.Getenv)
+	in.configured = c.KeyLog
+	return err
+}
+
+// openKeyLog prepares the key log that findKeyLog found, and looks whether it is one.
 func (in *input) openKeyLog(d *door) error {
 	path, named := in.keyLog, true
 	if path == "" {
-		c, err := loadConfig(os.Getenv)
-		if err != nil {
-			return err
-		}
-		path, named = c.KeyLog, false
+		path, named = in.configured, false
 	}
 	if path == "" {
 		return nil

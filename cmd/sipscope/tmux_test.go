@@ -142,7 +142,7 @@ func TestTmuxStory(t *testing.T) {
 			x.keys(`text:state == "failed" && code >= 500`)
 			x.wait(`failed`)
 			x.keep(name("2-filter"))
-			x.wait(`1 of [0-9]+ calls · filter state == "failed" && code >= 500 *\n`) // and no more "filtering"
+			x.wait(`1 of [0-9]+ calls · filter state == "failed" && code >= 500( · [0-9]+ encrypted.*)? *\n`) // and no more "filtering"
 			x.keys("Enter")
 			x.wait(`F1 Help`)
 			x.keys("Enter")

@@ -153,7 +153,7 @@ func TestFaults(t *testing.T) {
 	w := &wire{tb: t}
 	list := faults()
 	for i, f := range list {
-		f.make(w.begin(i+1, f.name))
+		f.make(w.begin(i+1, "fault-"+f.name))
 	}
 	path := filepath.Join(t.TempDir(), "faults.pcap")
 	if err := os.WriteFile(path, w.file(), 0o600); err != nil {
@@ -164,7 +164,7 @@ func TestFaults(t *testing.T) {
 	for i := range a.calls {
 		c := &a.calls[i]
 		for _, f := range list {
-			if f.name != c.CallID {
+			if "fault-"+f.name != c.CallID {
 				continue
 			}
 			seen++
@@ -195,7 +195,7 @@ func own(t *testing.T) map[string]*wire {
 		switch f.name {
 		case "clean", "one-way", "nat", "wrong-port", "payload-type", "media-on-hold", "after-bye":
 			n++
-			f.make(bad.begin(n, f.name))
+			f.make(bad.begin(n, "fault-"+f.name))
 		}
 	}
 	keys := &wire{tb: t}
