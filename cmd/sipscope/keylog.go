@@ -46,6 +46,9 @@ func (in *input) findKeyLog() error {
 		return nil
 	}
 	c, err := loadConfig(os.Getenv)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // another user's home: nothing in it was meant for this run
+	}
 	in.configured = c.KeyLog
 	return err
 }

@@ -63,7 +63,8 @@ func TestSave(t *testing.T) {
 	for _, path := range captures(t, false) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			if compareWithSave(t, path) == 0 {
+			encrypted := strings.HasPrefix(filepath.Base(path), "tls") // nobody gives the keys here
+			if compareWithSave(t, path) == 0 && !encrypted {
 				t.Error("no calls")
 			}
 		})
