@@ -146,7 +146,7 @@ func newKamailio(t *testing.T) *kamailio {
 	}
 	dir := t.TempDir()
 	k := &kamailio{host: own.address(t), redirect: own.address(t), port6: free6(t)}
-	writePEM(t, dir, "k.test")
+	writePEM(t, dir, "k.test", k.host) // its Record-Route names the address
 	fill(t, "kamailio-tls.cfg", filepath.Join(dir, "tls.cfg"), "@DIR@", dir)
 	fill(t, "kamailio.cfg", filepath.Join(dir, "kamailio.cfg"),
 		"@DIR@", dir, "@HOST@", k.host, "@PORT6@", k.port6, "@REDIRECT@", k.redirect+":5060")
@@ -217,12 +217,16 @@ func (k *kamailio) calling(t *testing.T, proto, from, to string, args ...string)
 	return k.agent(t, proto, from, append([]string{"call", k.uri(to, proto)}, args...)...)
 }
 
-// messages gives those of a program's capture whose CSeq has one of the methods.
+// messages gives those of a program's capture whose CSeq has one of the methods, without retransmissions: a slow machine
+// makes some.
 func (p *peer) messages(methods ...string) []sipMessage {
 	p.t.Helper()
+	seen := map[string]bool{}
 	return slices.DeleteFunc(sipMessages(p.t, p.path("own.pcapng")), func(m sipMessage) bool {
 		_, method, _ := strings.Cut(m.header("CSeq"), " ")
-		return !slices.Contains(methods, method)
+		again := m.Source + m.Destination + string(m.Raw)
+		defer func() { seen[again] = true }()
+		return !slices.Contains(methods, method) || seen[again]
 	})
 }
 
@@ -524,7 +528,7 @@ func TestKamailioLoss(t *testing.T) {
 	}
 	// what was dropped before it was sent is not in the capture, what was dropped on arrival is
 	const perCall = 6 // INVITE 100 200 ACK BYE 200
-	if n := len(alice.messages(inCall()...)); n <= 40*perCall {
+	if n := len(sipMessages(t, alice.path("own.pcapng"))); n <= 40*perCall {
 		t.Errorf("%d messages for 40 calls: nothing was lost", n)
 	}
 }
