@@ -224,7 +224,7 @@ func (p *peer) messages(methods ...string) []sipMessage {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(sipMessages(p.t, p.path("own.pcapng")), func(m sipMessage) bool {
 		_, method, _ := strings.Cut(m.header("CSeq"), " ")
-		again := m.Source + m.Destination + string(m.Raw)
+		again := m.Source + m.Destination + m.Raw
 		defer func() { seen[again] = true }()
 		return !slices.Contains(methods, method) || seen[again]
 	})
