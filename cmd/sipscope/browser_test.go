@@ -112,14 +112,31 @@ func (b *browser) event(ev any) {
 // do runs actions and fails the test when one does not work.
 func (b *browser) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
-	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
+	if err := b.try(actions...); err != nil {
 		b.t.Fatalf("%v; the page said: %q", err, b.said())
 	}
 }
 
-func (b *browser) click(selector string) { b.t.Helper(); b.do(chromedp.Click(chromedp.CSS(selector))) }
+func (b *browser) try(actions ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	return chromedp.Do(ctx, actions...)
+}
+
+// click clicks. A page may draw the element anew between the driver's search for it and its click.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	err := b.try(chromedp.Click(chromedp.CSS(selector)))
+	for range 5 {
+		if err == nil || !strings.Contains(err.Error(), "Could not find node") {
+			break
+		}
+		err = b.try(chromedp.Click(chromedp.CSS(selector)))
+	}
+	if err != nil {
+		b.t.Fatalf("%s: %v; the page said: %q", selector, err, b.said())
+	}
+}
 
 func (b *browser) send(selector, keys string) {
 	b.t.Helper()

@@ -148,7 +148,7 @@ func TestAttackedElements(t *testing.T) {
 			good := socket(t, "udp", here+":5060")
 			answered := false
 			buf := make([]byte, 65536)
-			for i := 0; i < 20 && !answered; i++ {
+			for i := 0; i < 60 && !answered; i++ { // half a minute: 20,000 requests wait before it
 				_, _ = io.WriteString(good, hostileRequest("OPTIONS", "sip:"+here, good.LocalAddr().String(), 1))
 				_ = good.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 				n, err := good.Read(buf)

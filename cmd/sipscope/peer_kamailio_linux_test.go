@@ -217,16 +217,12 @@ func (k *kamailio) calling(t *testing.T, proto, from, to string, args ...string)
 	return k.agent(t, proto, from, append([]string{"call", k.uri(to, proto)}, args...)...)
 }
 
-// messages gives those of a program's capture whose CSeq has one of the methods, without retransmissions: a slow machine
-// makes some.
+// messages gives those of a program's capture whose CSeq has one of the methods, without retransmissions.
 func (p *peer) messages(methods ...string) []sipMessage {
 	p.t.Helper()
-	seen := map[string]bool{}
-	return slices.DeleteFunc(sipMessages(p.t, p.path("own.pcapng")), func(m sipMessage) bool {
+	return slices.DeleteFunc(once(sipMessages(p.t, p.path("own.pcapng"))), func(m sipMessage) bool {
 		_, method, _ := strings.Cut(m.header("CSeq"), " ")
-		again := m.Source + m.Destination + m.Raw
-		defer func() { seen[again] = true }()
-		return !slices.Contains(methods, method) || seen[again]
+		return !slices.Contains(methods, method)
 	})
 }
 

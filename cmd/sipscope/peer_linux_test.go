@@ -275,9 +275,20 @@ func headerOf(text, name string) string {
 	return ""
 }
 
+// once leaves retransmissions out: a slow machine makes some.
+func once(messages []sipMessage) []sipMessage {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(messages), func(m sipMessage) bool {
+		again := m.Source + m.Destination + m.Raw
+		defer func() { seen[again] = true }()
+		return seen[again]
+	})
+}
+
 // flowOf gives the methods and statuses of a capture, in order.
 func flowOf(messages []sipMessage) string {
 	var all []string
+	messages = once(messages)
 	for i := range messages {
 		all = append(all, messages[i].what())
 	}

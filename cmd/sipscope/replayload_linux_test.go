@@ -140,11 +140,15 @@ func TestReplayLoadDiverges(t *testing.T) {
 	said := p.out.String()
 	for _, want := range []string{
 		"0 clean, ", "no further play was begun: too many plays diverged", "expected 200 to INVITE from bob, got 486 Busy Here (Call-ID ",
-		"limit: the server", "DIFFERS: 5 plays: 5 differ", "✗ expected 200 OK, got 486",
+		"DIFFERS: 5 plays: 5 differ", "✗ expected 200 OK, got 486",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q", want)
 		}
+	}
+	// The server, which refuses all; but on a machine that has no time for us we are the limit, and it says so.
+	if !strings.Contains(said, "limit: the server") && !strings.Contains(said, "limit: this side") {
+		t.Error("it does not say who was the limit")
 	}
 	calls := map[string]bool{}
 	users := map[string]int{}

@@ -53,8 +53,9 @@ func TestVirtual(t *testing.T) {
 	}
 }
 
-// And on sockets. A hop keeps its order there; a busy machine may send something twice. Those that wait for long timers are
-// left to virtual time.
+// And on sockets. A hop keeps its order there; a busy machine may send something twice, and may turn a race around that the
+// flow decides by times: one that diverges is played again, twice at most. Those that wait for long timers are left to
+// virtual time.
 func TestReal(t *testing.T) {
 	t.Parallel()
 	var g errgroup.Group
@@ -68,6 +69,10 @@ func TestReal(t *testing.T) {
 		f := textbook(t, func(text string) string { return strings.ReplaceAll(text, "127.0.", own) })[i]
 		g.Go(func() error {
 			r, err := f.Play(t.Context(), scenario.Stage{Real: true, Seed: 1, Tap: &wire{}})
+			for seed := uint64(2); seed <= 3 && errors.Is(err, scenario.ErrDiverged); seed++ {
+				t.Logf("again: %v", err)
+				r, err = f.Play(t.Context(), scenario.Stage{Real: true, Seed: seed, Tap: &wire{}})
+			}
 			if err != nil {
 				t.Errorf("%v\n%s", err, told(r))
 			}
