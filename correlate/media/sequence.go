@@ -14,7 +14,7 @@ type sequence struct {
 	wild      uint16 // number after one that did not fit, when armed
 	armed     bool
 	doubles   uint8  // packets seen before, in order, with nothing new between
-	double    uint16 // number after the newest of them
+	double    uint32 // number after the newest packet seen before, with 1<<16 set; 0 none
 	before    uint64 // expected of the segments before
 	distinct  uint64 // received in them and in this one, each number once
 	strays    uint64 // packets that fit nowhere
@@ -87,10 +87,9 @@ func (s *sequence) behind(n uint16, back uint32, ts uint32) (step, uint32) {
 	}
 	ext := s.max - back
 	if s.has(ext) {
-		if s.doubles = s.doubles*boolByte(n == s.double) + 1; s.doubles > manyDoubles && back >= smallGap {
+		if s.doubled(n) > manyDoubles && back >= smallGap {
 			return s.rerun(n, ts), 0
 		}
-		s.double = n + 1
 		return again, back
 	}
 	s.doubles = 0
@@ -99,6 +98,19 @@ func (s *sequence) behind(n uint16, back uint32, ts uint32) (step, uint32) {
 		s.distinct++
 	}
 	return late, 0
+}
+
+// doubled counts a packet seen before among those in order. Copies that lag, so that new packets come between them, are no
+// beginning of a sequence sent once more, nor are the last of them, which no new packet parts.
+func (s *sequence) doubled(n uint16) uint8 {
+	switch {
+	case s.double != 1<<16|uint32(n):
+		s.doubles = 1
+	case s.doubles > 0:
+		s.doubles++
+	}
+	s.double = 1<<16 | uint32(n+1)
+	return s.doubles
 }
 
 // manyDoubles is how many packets in order, all seen before and all far behind, a network may double before they are the

@@ -19,9 +19,10 @@ type timing struct {
 	skew skew
 }
 
-// arrive takes a packet with a clock rate in Hz (RFC 3550 A.8). nth is its number in the stream, 0-based; counts says
-// that it takes part in mean, maximum and gap: packets that begin a talkspurt, comfort noise and what follows it come when
-// the sender wants to speak, not when the clock ticks.
+// arrive takes a packet with a clock rate in Hz (RFC 3550 A.8, as it stands: in the order of arrival, duplicates and
+// pauses included). nth is its number in the stream, 0-based; counts says that it takes part in mean, maximum and gap:
+// packets that begin a talkspurt, comfort noise and what follows it come when the sender wants to speak, not when the clock
+// ticks.
 func (t *timing) arrive(now int64, ts, clock uint32, nth uint64, counts bool) {
 	step := int32(ts - t.prevTS) //nolint:gosec // modulo 2^32 is meant
 	between := now - t.prev
@@ -31,24 +32,21 @@ func (t *timing) arrive(now int64, ts, clock uint32, nth uint64, counts bool) {
 		}
 		return
 	}
-	if t.broken(now, ts, clock, pauseAfter) {
-		t.restart()
-	}
 	if t.set {
 		d := math.Abs(float64(between) - float64(step)*1e9/float64(clock))
 		t.jitter += (d - t.jitter) / 16
-		if counts && step >= 0 {
+		if counts {
 			t.max = max(t.max, t.jitter)
 			t.mean += (t.jitter - t.mean) / float64(nth)
 		}
 	}
-	if t.set && counts && step >= 0 && between > t.gap {
+	if t.set && counts && between > t.gap {
 		t.gap, t.gapAt = between, t.prev
 	}
 	t.prev, t.prevTS, t.set = now, ts, true
 }
 
-// restart forgets the clocks: the source began anew.
+// restart forgets the clocks: the source began anew, and what comes is as a first packet (RFC 3550 A.1).
 func (t *timing) restart() {
 	t.set = false
 	t.skew.begun = false
@@ -67,20 +65,17 @@ func (t *timing) vote(step uint32) {
 }
 
 // broken reports whether a timestamp does not continue the clock: the time that it tells differs from the time that passed
-// by more than most.
-func (t *timing) broken(now int64, ts, clock uint32, most int64) bool {
+// by more than brokenAfter.
+func (t *timing) broken(now int64, ts, clock uint32) bool {
 	if !t.set || clock == 0 {
 		return false
 	}
 	told := int64(int32(ts-t.prevTS)) * 1e9 / int64(clock) //nolint:gosec // modulo 2^32 is meant
-	return abs(told-(now-t.prev)) > most
+	return abs(told-(now-t.prev)) > brokenAfter
 }
 
-// Differences between the time that timestamps tell and the time that passed.
-const (
-	brokenAfter = 2 * second // more than a path delays a packet: numbers that were passed over were not lost, but never sent
-	pauseAfter  = 5 * second // a pause, or another source behind the same SSRC: no jitter
-)
+// brokenAfter is more than a path delays a packet: numbers that were passed over were not lost, but never sent.
+const brokenAfter = 2 * second
 
 func abs(a int64) int64 {
 	if a < 0 {

@@ -181,7 +181,7 @@ func (t *Tracker) measure(r *streamRec, m *decode.Media) {
 		t.payloadOf(r, h.PT, m.Time)
 	}
 	moved := h.Timestamp - r.seq.maxTS
-	kind, distance := r.seq.take(h.Seq, h.Timestamp, !r.event && r.timing.broken(m.Time, h.Timestamp, r.clock, brokenAfter))
+	kind, distance := r.seq.take(h.Seq, h.Timestamp, !r.event && r.timing.broken(m.Time, h.Timestamp, r.clock))
 	how := manner{inOrder: true, clocked: true}
 	switch kind {
 	case ahead:
@@ -192,7 +192,7 @@ func (t *Tracker) measure(r *streamRec, m *decode.Media) {
 		if t.tapped(r, m) {
 			r.tapDuplicates++
 		}
-		how.inOrder, how.clocked = false, distance < smallGap
+		how.inOrder = false
 	case late:
 		r.reordered++
 		how.inOrder = false
@@ -204,7 +204,7 @@ func (t *Tracker) measure(r *streamRec, m *decode.Media) {
 		r.begins()
 	case rerun:
 		r.duplicates -= manyDoubles
-		r.timing.restart()
+		r.timing.skew.begun = false
 		r.begins()
 	}
 	r.newest = (r.newest + 1) % recentLook
@@ -240,13 +240,6 @@ func (r *streamRec) begins() {
 	}
 }
 
-func boolByte(b bool) uint8 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // tapAge is how far apart a tap shows one frame twice.
 const tapAge = int64(2e6)
 
@@ -264,7 +257,7 @@ func (t *Tracker) tapped(r *streamRec, m *decode.Media) bool {
 // manner is how a packet came.
 type manner struct {
 	inOrder bool
-	clocked bool   // it says something about jitter: no packet from long ago
+	clocked bool   // it says something about jitter: no stray
 	passed  uint32 // sequence numbers passed over
 }
 

@@ -89,6 +89,9 @@ func TestArithmetic(t *testing.T) {
 		{"one stray", join(upTo(1, 10), []int{30_000}, upTo(11, 20)), 21, 0, 0, 0, 0, 0},
 		{"begins out of order", []int{5, 4, 6, 7, 8, 9}, 5, 0, 0, 1, 0, -1},
 		{"is sent again", join(upTo(1, 40), upTo(1, 40)), 80, 0, 0, 0, 1, 0},
+		{"is sent again from 0 on", join(upTo(0, 40), upTo(0, 40)), 82, 0, 0, 0, 1, 0},
+		{"late over the wrap", join(upTo(65_500, 65_534), []int{65_536, 65_535}, upTo(65_537, 65_600)), 101, 0, 0, 1, 0, 0},
+		{"doubled, then late", []int{1, 2, 2, 4, 5, 3, 6, 6, 7, 8}, 8, 0, 2, 1, 0, -2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -183,22 +186,64 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-// TestPause holds that silence suppression, a hold and another clock after it are neither loss nor jitter.
+// TestPause holds that a pause is no loss, that its timestamps tell whether it is jitter (RFC 3550 A.8), and that markers
+// are not in the largest gap.
 func TestPause(t *testing.T) {
 	t.Parallel()
-	w := newWire(Limits{})
-	ts := uint32(0)
-	for i := range uint16(300) {
-		if i%100 == 0 && i > 0 {
-			w.now += 60e9
-			ts += 1 << 30
-		}
-		w.send(packet{src: at(1, 4000), dst: at(2, 5000), ssrc: 7, seq: i, ts: ts, pt: 0, marker: i%100 == 0})
-		w.now += 20e6
-		ts += 160
+	for _, test := range []struct {
+		name        string
+		step        uint32 // of the timestamp over the pause of 60 s
+		marker      bool
+		jitter, gap int64
+	}{
+		{"the clock goes on", 60*8000 + 160, true, 0, 20e6},
+		{"the clock goes on, no marker", 60*8000 + 160, false, 0, 60_020e6},
+		{"the clock stands still", 160, true, 3750e6 * 15 / 16, 20e6},
+		{"the clock stands still, no marker", 160, false, 3750e6, 60_020e6},
+		{"another clock", 160 + 30*8000, true, 1875e6 * 15 / 16, 20e6},
+		{"another clock, backwards", 1<<32 + 160 - 30*8000, true, 5625e6 * 15 / 16, 20e6},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(Limits{})
+			ts := uint32(240_000)
+			for i := range uint16(200) {
+				if i == 100 {
+					w.now += 60e9
+					ts += test.step - 160
+				}
+				w.send(packet{src: at(1, 4000), dst: at(2, 5000), ssrc: 7, seq: i, ts: ts, pt: 0, marker: i == 100 && test.marker})
+				w.now += 20e6
+				ts += 160
+			}
+			s := w.t.All()[0]
+			if s.Missing != 0 || s.Jumps != 0 || abs(s.MaxJitter-test.jitter) > 1 || s.MaxGap != test.gap {
+				t.Errorf("%d missing, %d jumps, jitter %d, gap %d, want %+v", s.Missing, s.Jumps, s.MaxJitter, s.MaxGap, test)
+			}
+		})
 	}
-	if s := w.t.All()[0]; s.Missing != 0 || s.MaxJitter > 1e6 || s.MaxGap > 30e6 {
-		t.Errorf("%d missing, jitter %d, gap %d", s.Missing, s.MaxJitter, s.MaxGap)
+}
+
+// TestLaggingCopies tells a tap that sees each packet again 430 ms later from a sequence that is sent once more.
+func TestLaggingCopies(t *testing.T) {
+	t.Parallel()
+	const n, lag = 100, 21
+	var seqs []int
+	for i := range n + lag {
+		if i < n {
+			seqs = append(seqs, 1000+i)
+		}
+		if i >= lag {
+			seqs = append(seqs, 1000+i-lag)
+		}
+	}
+	w := newWire(Limits{})
+	for _, seq := range seqs {
+		w.send(packet{src: at(1, 4000), dst: at(2, 5000), ssrc: 7, seq: uint16(seq), ts: uint32(seq) * 160, pt: 8})
+		w.now += 10e6
+	}
+	if s := w.t.All()[0]; s.Duplicates != n || s.Jumps != 0 || s.Lost != -n || s.Missing != 0 {
+		t.Errorf("%d duplicates, %d jumps, %d lost, %d missing", s.Duplicates, s.Jumps, s.Lost, s.Missing)
 	}
 }
 
