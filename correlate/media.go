@@ -18,13 +18,13 @@ func (t *Tracker) mediaUntil(list []decode.Media, seq uint64) (rest []decode.Med
 		if !m.Control {
 			t.proved[0] += t.media.Packet(m)
 		} else if t.media.Control(m) {
-			t.proved[1]++
+			t.proved[1] += 1 + uint64(m.Waited)
 		}
 	}
 	return nil
 }
 
-// reckon tells the batch how many packets, of it and of earlier ones, were found to be RTP and RTCP.
+// reckon tells the batch how many frames, of it and of earlier ones, were found to be RTP and RTCP.
 func (t *Tracker) reckon(w *decode.Work) {
 	w.Reckon(decode.OutcomeRTP, t.proved[0])
 	w.Reckon(decode.OutcomeRTCP, t.proved[1])

@@ -23,9 +23,11 @@ func (s *Streams) fragment(i int) {
 	u.outcome = OutcomeOther
 	switch d.Result {
 	case frame.UDP:
-		if carriesSCTP(&d.Packet) {
+		switch {
+		case carriesSCTP(&d.Packet):
 			s.addSCTP(&d.Packet, d.Pieces, p.Seq, p.Time, u)
-		} else if s.whole(d, p.Seq, p.Time) {
+		case s.media(d, p.Seq, p.Time): // what it is, its stream tells
+		case s.whole(d, p.Seq, p.Time):
 			u.outcome = OutcomeSIP
 		}
 	case frame.TCP:

@@ -2,7 +2,9 @@ package decode
 
 import (
 	"bytes"
+	"cmp"
 	"net/netip"
+	"slices"
 
 	"sipscope/decode/frame"
 	"sipscope/decode/rtp"
@@ -13,8 +15,9 @@ import (
 // the order of the capture. It is valid as long as its Work.
 type Media struct {
 	Frame   *frame.Packet // addresses, IP id, DSCP and the datagram
-	Seq     uint64        // of the frame
+	Seq     uint64        // of the frame, of fragments the one that completed the datagram
 	Time    int64         // packet time, nanoseconds since 1970-01-01 UTC
+	Waited  uint32        // frames before that one with further fragments of the datagram
 	Key     uint64        // secret hash of addresses and SSRC, not of RTCP
 	Control bool          // RTCP: a packet type of its own (RFC 5761 4)
 	RTP     rtp.Header    // of RTP
@@ -30,6 +33,25 @@ func (m *Media) Payload() []byte {
 // worker can see alone, and nothing is allocated but the room for the batch.
 func (d *Decoder) media(w *Work, i int) {
 	p, u := &w.Batch.Packets[i], &w.units[i]
+	w.addMedia(&u.frame, d.secret, p.Seq, p.Time)
+}
+
+// media takes a datagram that came out of fragments, like those that came whole. It reports whether it has the form.
+func (s *Streams) media(d *frame.Datagram, seq uint64, now int64) bool {
+	if len(d.Payload) == 0 || d.Payload[0]>>6 != 2 {
+		return false
+	}
+	m := s.w.addMedia(&d.Packet, s.secret, seq, now)
+	if m == nil {
+		return false
+	}
+	m.Waited = uint32(max(d.Frames-1, 0)) //nolint:gosec // a datagram's fragments
+	s.w.joined = true
+	return true
+}
+
+// addMedia adds a datagram to the batch's media; nil when it has the form of neither RTP nor RTCP.
+func (w *Work) addMedia(f *frame.Packet, secret, seq uint64, now int64) *Media {
 	n := len(w.media)
 	if n < cap(w.media) {
 		w.media = w.media[:n+1]
@@ -37,23 +59,30 @@ func (d *Decoder) media(w *Work, i int) {
 		w.media = append(w.media, Media{})
 	}
 	m := &w.media[n]
-	f := &u.frame
 	switch {
 	case rtp.View(f.Payload, f.Missing, &m.RTP):
 		m.Control = false
-		m.Key = d.streamKey(f, m.RTP.SSRC)
+		m.Key = streamKey(secret, f, m.RTP.SSRC)
 	case rtp.IsRTCP(f.Payload):
 		m.Control = true
 	default:
 		w.media = w.media[:n]
-		return
+		return nil
 	}
-	m.Frame, m.Seq, m.Time = f, p.Seq, p.Time
+	m.Frame, m.Seq, m.Time, m.Waited = f, seq, now, 0
+	return m
+}
+
+// sortMedia puts what came out of fragments, after all that came whole, where it belongs in the order of the capture.
+func (w *Work) sortMedia() {
+	if w.joined {
+		slices.SortStableFunc(w.media, func(a, b Media) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
 }
 
 // streamKey hashes what makes a stream: its addresses and its source.
-func (d *Decoder) streamKey(f *frame.Packet, ssrc uint32) uint64 {
-	k := mix(d.secret^f.Src.Lo, f.Dst.Lo^uint64(ssrc)<<32)
+func streamKey(secret uint64, f *frame.Packet, ssrc uint32) uint64 {
+	k := mix(secret^f.Src.Lo, f.Dst.Lo^uint64(ssrc)<<32)
 	k = mix(k, uint64(f.Src.Port)<<48|uint64(f.Dst.Port)<<32|uint64(ssrc))
 	if f.Src.Hi|f.Dst.Hi != 0 {
 		k = mix(mix(k, f.Src.Hi), f.Dst.Hi)

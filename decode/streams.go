@@ -9,6 +9,7 @@ import (
 // Streams joins fragments and TCP segments. It has one owner and takes the batches in the order of the capture.
 type Streams struct {
 	hash      hasher
+	secret    uint64 // of the keys of media streams
 	vault     *Vault
 	fragments *frame.Defragmenter
 	tcp       *stream.Assembler
@@ -30,7 +31,7 @@ type Streams struct {
 
 // NewStreams makes one for a run, whose keys are d's.
 func NewStreams(d *Decoder) *Streams {
-	s := &Streams{hash: d.hash, vault: d.vault, fragments: frame.NewDefragmenter()}
+	s := &Streams{hash: d.hash, secret: d.secret, vault: d.vault, fragments: frame.NewDefragmenter()}
 	s.tcp = stream.New(s)
 	s.tcp.Secure(s.openSecure)
 	if d.secrets {
@@ -78,6 +79,7 @@ func (s *Streams) Join(w *Work) (texts bool) {
 	} else if n := len(w.units); n > 0 {
 		s.lastSeq = w.Batch.Packets[n-1].Seq
 	}
+	w.sortMedia()
 	s.reportSecured(w)
 	w.acct.Messages = uint64(len(w.messages))
 	c := &s.tcp.Counters

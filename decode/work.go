@@ -24,6 +24,7 @@ type Work struct {
 	messages []Message
 	gaps     []Gap
 	media    []Media
+	joined   bool // some of media came out of fragments
 	secured  []Secured
 	items    []item
 	pieces   []Piece
@@ -65,6 +66,10 @@ func (w *Work) Reset() {
 	w.units = w.units[:0]
 	w.messages = w.messages[:0]
 	w.gaps = w.gaps[:0]
+	if w.joined {
+		clear(w.media) // they hold their datagrams
+		w.joined = false
+	}
 	w.media = w.media[:0]
 	w.secured = w.secured[:0]
 	w.Secrets = nil

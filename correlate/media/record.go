@@ -22,6 +22,7 @@ type streamRec struct {
 	secondEnd int64 // packet time at which the second at hand ends
 	packets   uint64
 	bytes     uint64
+	waited    uint64 // frames of fragments beside packets
 	seq       sequence
 	timing    timing
 	state     state

@@ -82,8 +82,8 @@ const (
 	longestStep = 960_000
 )
 
-// Packet takes the next datagram that has the form of RTP. It reports how many packets are now known to be RTP: this one
-// alone, or those of its stream before it as well, when it is the one that proves it.
+// Packet takes the next datagram that has the form of RTP. It reports how many frames are now known to be RTP: this one
+// and its fragments alone, or those of its stream before it as well, when it is the one that proves it.
 func (t *Tracker) Packet(m *decode.Media) (proved uint64) {
 	i := t.byKey.get(m.Key)
 	if i == 0 {
@@ -102,7 +102,7 @@ func (t *Tracker) Packet(m *decode.Media) (proved uint64) {
 	if r.state == candidate {
 		return t.prove(i, r)
 	}
-	return 1
+	return 1 + uint64(m.Waited)
 }
 
 // reuseAfter is how long a stream must have been silent until its addresses and SSRC can be another call's.
@@ -171,7 +171,7 @@ func (t *Tracker) confirm(i uint32, r *streamRec) uint64 {
 	r.state, r.num = confirmed, t.num
 	t.counts.Streams++
 	t.counts.Packets += r.packets
-	return r.packets
+	return r.packets + r.waited
 }
 
 // measure takes a further packet of a stream.
@@ -267,6 +267,7 @@ func (t *Tracker) take(r *streamRec, m *decode.Media, how manner) {
 	nth := r.packets
 	r.packets++
 	r.bytes += uint64(h.Size)
+	r.waited += uint64(m.Waited)
 	r.last, r.lastFrame = m.Time, m.Seq
 	p := t.payloads.at(r.payload)
 	p.packets++
