@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"math"
 	"runtime"
 	"sync"
@@ -35,9 +36,11 @@ type Config struct {
 	// Vault keeps the texts that are not in the captures byte for byte (unmasked WebSocket, decrypted TLS). Whoever reads
 	// texts again reads through Vault.Reader. Nil: such texts cannot be read again. It stays the caller's to close.
 	Vault *decode.Vault
-	// Secrets gives the TLS key logs (NSS format, whole lines) that became known since it was called last; it is called after
-	// each batch was read, by one goroutine at a time. Nil: there are none, and no encrypted record waits for its key.
-	Secrets func() [][]byte
+	// Secrets gives the TLS key logs (NSS format) that became known since it was called last. It is called after each batch
+	// was read, by one goroutine at a time; nil says that there are none with this batch. What it gives is walked through
+	// once, before the batch is joined, by one goroutine at a time and in the order of the batches, so that a large log need
+	// not be in memory: see decode.Work.Secrets. Nil: there are none, and no encrypted record waits for its key.
+	Secrets func() iter.Seq[[]byte]
 	// Clock is a monotonic clock in nanoseconds, to measure the stages with (Board.Load). Nil measures nothing. Nothing else
 	// depends on it.
 	Clock func() int64
@@ -135,10 +138,10 @@ type job struct {
 // pipeline is the state that the workers share. The mutex guards the lists and flags at the end; what belongs to a
 // serial stage is used by the worker that holds the stage.
 type pipeline struct {
-	source  capture.Source  // of the worker that reads
-	sink    Sink            // of the worker that is serial
-	secrets func() [][]byte // of the worker that reads; nil for none
-	frames  FrameSink       // the sink, if it wants frames
+	source  capture.Source          // of the worker that reads
+	sink    Sink                    // of the worker that is serial
+	secrets func() iter.Seq[[]byte] // of the worker that reads; nil for none
+	frames  FrameSink               // the sink, if it wants frames
 	clock   func() int64
 	board   *Board
 	decoder *decode.Decoder // shared

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -339,7 +341,11 @@ func (a *attack) run(t *testing.T, workers, batch int, keys bool) (o outcomeOf, 
 	}
 	if keys {
 		log := []byte(strings.Repeat("CLIENT_RANDOM "+strings.Repeat("00", 32)+" "+strings.Repeat("11", 48)+"\n", 100) + "garbage\n")
-		cfg.Secrets = func() (l [][]byte) { l, log = [][]byte{log, a.packets[0].Data}, nil; return l }
+		cfg.Secrets = func() iter.Seq[[]byte] {
+			l := [][]byte{log, a.packets[0].Data}
+			log = nil
+			return slices.Values(l)
+		}
 	}
 	if err := correlate.Run(context.Background(), flowtest.NewSource(a.packets, batch), cfg); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"iter"
+
 	"sipscope/decode/frame"
 	"sipscope/decode/stream"
 	"sipscope/decode/tls"
@@ -137,13 +139,14 @@ func (c *secure) Plain(t *tls.Text) {
 }
 
 // learn adds secrets that came with a batch, and reads what waited for them.
-func (s *Streams) learn(secrets [][]byte) {
-	if s.keys == nil || len(secrets) == 0 {
+func (s *Streams) learn(secrets iter.Seq[[]byte]) {
+	if s.keys == nil || secrets == nil {
 		return
 	}
 	found := false
-	for _, b := range secrets {
+	for b := range secrets {
 		found = s.keys.Add(b) || found
+		found = s.keys.End() || found // a block of a pcapng file need not end with a line's end
 	}
 	if found {
 		s.tcp.Retry()

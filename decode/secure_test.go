@@ -35,11 +35,11 @@ func readAll(t *testing.T, path string, o decode.Options, secrets ...[]byte) (me
 			t.Fatal(err)
 		}
 		w.Last = err != nil
-		w.Secrets, secrets = secrets, nil
 		if more := files.Secrets(); len(more) > known {
-			w.Secrets = append(w.Secrets, more[known:]...)
+			secrets = append(secrets, more[known:]...)
 			known = len(more)
 		}
+		w.Secrets, secrets = slices.Values(secrets), nil
 		d.Frames(w)
 		if s.Join(w) {
 			d.Texts(w)

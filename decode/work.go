@@ -17,8 +17,9 @@ import (
 type Work struct {
 	Batch capture.Batch
 	Last  bool // the capture has ended: what waits is given up
-	// Secrets are TLS key logs (NSS format, whole lines) that became known before the batch was read. See Options.Secrets.
-	Secrets [][]byte
+	// Secrets are TLS key logs (NSS format) that became known before the batch was read, or parts of them that end with a
+	// line; nil for none. Join walks through them once, and keeps no bytes. See Options.Secrets.
+	Secrets iter.Seq[[]byte]
 
 	units    []unit
 	messages []Message

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"time"
 
@@ -18,8 +19,10 @@ import (
 const (
 	// keyLogLook is how often a key log is looked at again while packets come.
 	keyLogLook = 20 * time.Millisecond
-	// maxKeyLog bounds what is read of a key log at once, in bytes: the newest handshakes count.
-	maxKeyLog = 256 << 20
+	// keyLogBlock is how much of a key log is in memory, in bytes. It is more than the longest line.
+	keyLogBlock = 64 << 10
+	// maxLook bounds what a live run reads of a key log between two batches, in bytes: packets do not wait for a large one.
+	maxLook = 16 << 20
 )
 
 // keyLogFlag adds the flag that names a key log.
@@ -29,15 +32,23 @@ func (in *input) keyLogFlag(f *pflag.FlagSet) {
 
 // keyLog gives the pipeline TLS secrets: those of a file, which may grow, and those that pcapng files carry.
 type keyLog struct {
-	path    string // empty for none
-	live    bool   // the file may not be there yet, and grows
-	files   *capture.Files
-	taken   map[*byte]bool // of files
-	file    *os.File
-	rest    []byte // of the file: a line that is not whole
-	looked  time.Time
-	problem error // of the file, told once
+	path  string // empty for none
+	live  bool   // the file may not be there yet, and grows
+	files *capture.Files
+	taken map[*byte]bool // of files
+	say   func(problem string)
+
+	// What follows belongs to who walks through the secrets.
+	file   *os.File
+	block  []byte // the newest bytes of the file
+	held   int    // of them, at the beginning: a line that is not whole
+	tail   []byte // the last bytes before the place in the file: another file has others there
+	looked time.Time
+	failed bool // to read, which was said
 }
+
+// tailSize is how many bytes tell that a file is still the same one: most of a secret.
+const tailSize = 64
 
 // findKeyLog asks the configuration when no flag names a key log. It comes before anything is opened: a live run may give up the
 // rights that reading the configuration takes.
@@ -66,7 +77,10 @@ func (in *input) openKeyLog(d *door) error {
 		d.keys = &keyLog{}
 	}
 	k := d.keys
-	k.path, k.live = path, d.live()
+	k.path, k.live, k.say = path, d.live(), func(string) {}
+	if !in.quiet && !in.fullScreen {
+		k.say = func(problem string) { fmt.Fprintln(in.io.err, oneLine("sipscope: key log: "+problem)) }
+	}
 	d.closers = append(d.closers, k.close)
 	err := k.open()
 	switch {
@@ -112,7 +126,7 @@ func (k *keyLog) open() error {
 		_ = f.Close()
 		return err
 	}
-	k.file, k.rest = f, nil
+	k.file, k.held, k.tail = f, 0, nil
 	return nil
 }
 
@@ -124,52 +138,90 @@ func (k *keyLog) close() error {
 }
 
 // secrets gives what became known since the last call, as correlate.Config.Secrets wants it.
-func (k *keyLog) secrets() (out [][]byte) {
+func (k *keyLog) secrets() iter.Seq[[]byte] {
+	var blocks [][]byte
 	if k.files != nil {
 		for _, s := range k.files.Secrets() {
 			if len(s) > 0 && !k.taken[&s[0]] {
 				k.taken[&s[0]] = true
-				out = append(out, s)
+				blocks = append(blocks, s)
 			}
 		}
 	}
-	if k.path == "" {
-		return out
+	if k.path == "" && blocks == nil {
+		return nil
 	}
-	now := time.Now()
-	if now.Sub(k.looked) < keyLogLook {
-		return out
+	return func(yield func([]byte) bool) {
+		for _, b := range blocks {
+			if !yield(b) {
+				return
+			}
+		}
+		k.follow(time.Now(), yield)
 	}
-	k.looked = now
-	if b := k.grown(); len(b) > 0 {
-		out = append(out, b)
-	}
-	return out
 }
 
-// grown reads what was added to the file: whole lines while it may grow.
-func (k *keyLog) grown() []byte {
+// follow gives what was added to the file since the last time, whole lines of it. What it yields is valid during the call.
+func (k *keyLog) follow(now time.Time, yield func([]byte) bool) {
+	if k.path == "" || now.Sub(k.looked) < keyLogLook {
+		return
+	}
+	k.looked = now
 	if k.live && k.replaced() {
 		_ = k.file.Close()
 		k.file = nil
 	}
 	if k.file == nil && k.open() != nil {
-		return nil // not yet
+		return // not yet
 	}
-	b, err := io.ReadAll(io.LimitReader(k.file, maxKeyLog))
-	if err != nil {
-		k.problem = err
+	if k.block == nil {
+		k.block = make([]byte, keyLogBlock)
 	}
-	if !k.live {
-		return b
+	for read := 0; !k.live || read < maxLook; {
+		n, err := k.file.Read(k.block[k.held:])
+		read += n
+		if n > 0 && !k.take(n, yield) {
+			return
+		}
+		if err != nil {
+			k.end(err, read > 0, yield)
+			return
+		}
 	}
-	b = append(k.rest, b...)
-	end := bytes.LastIndexByte(b, '\n') + 1
-	k.rest = bytes.Clone(b[end:])
-	return b[:end]
+	k.looked = time.Time{} // there is more
 }
 
-// replaced reports whether the file was cut short or another one has its name.
+// take gives the lines that n bytes more of the file make whole.
+func (k *keyLog) take(n int, yield func([]byte) bool) bool {
+	fresh := k.block[k.held : k.held+n]
+	k.tail = append(k.tail, fresh[max(0, n-tailSize):]...)
+	k.tail = k.tail[max(0, len(k.tail)-tailSize):]
+	k.held += n
+	whole := bytes.LastIndexByte(k.block[:k.held], '\n') + 1
+	if whole == 0 && k.held == len(k.block) {
+		whole = k.held // no line of a key log is that long
+	}
+	if whole == 0 {
+		return true
+	}
+	more := yield(k.block[:whole])
+	k.held = copy(k.block, k.block[whole:k.held])
+	return more
+}
+
+// end is at the end of the file as it is now. A last line without its end counts in a file that nobody writes; it is kept,
+// should there be more of it after all.
+func (k *keyLog) end(err error, grew bool, yield func([]byte) bool) {
+	if !errors.Is(err, io.EOF) && !k.failed {
+		k.failed = true
+		k.say(err.Error())
+	}
+	if !k.live && grew && k.held > 0 {
+		yield(k.block[:k.held])
+	}
+}
+
+// replaced reports whether the file was cut short, written anew, or another one has its name.
 func (k *keyLog) replaced() bool {
 	if k.file == nil {
 		return false
@@ -183,7 +235,12 @@ func (k *keyLog) replaced() bool {
 		return true
 	}
 	at, err := k.file.Seek(0, io.SeekCurrent)
-	return err != nil || !os.SameFile(named, open) || named.Size() < at
+	if err != nil || !os.SameFile(named, open) || named.Size() < at {
+		return true
+	}
+	var tail [tailSize]byte
+	n, err := k.file.ReadAt(tail[:len(k.tail)], at-int64(len(k.tail)))
+	return err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(tail[:n], k.tail)
 }
 
 // mayHoldSecrets reports whether one of the captures is a pcapng file, or may be one: it is compressed, or not a file.

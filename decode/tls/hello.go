@@ -241,25 +241,26 @@ func (p *params) issue(body []byte) {
 
 // master finds the master secret, and remembers it for handshakes that resume the session.
 func (p *params) master(k *Keys) []byte {
-	s := k.randoms.get(p.clientRandom)
-	master := s.master
-	if len(master) == 0 && len(s.premaster) > 0 {
-		master = p.masterOf(s.premaster)
-	}
-	if pre := k.rsa.get(p.rsaKey); len(master) == 0 && p.hasRSA && len(pre) > 0 {
+	master := k.randoms.get(p.clientRandom, labelMaster)
+	if pre := k.randoms.get(p.clientRandom, labelPremaster); len(master) == 0 && len(pre) > 0 {
 		master = p.masterOf(pre)
 	}
+	if len(master) == 0 && p.hasRSA {
+		if pre := k.rsa.get(p.rsaKey, labelPremaster); len(pre) > 0 {
+			master = p.masterOf(pre)
+		}
+	}
 	if len(master) == 0 && p.session.size > 0 {
-		master = k.sessions.get(p.session) // resumed, or in a line of this session
+		master = k.sessions.get(p.session, labelMaster) // resumed, or in a line of this session
 	}
 	if len(master) == 0 && p.resumed && p.ticket.size > 0 {
-		master = k.sessions.get(p.ticket)
+		master = k.sessions.get(p.ticket, labelMaster)
 	}
 	if len(master) == 0 {
 		return nil
 	}
 	for _, id := range []sessionID{p.session, p.issued} {
-		if id.size > 0 && !bytes.Equal(k.sessions.get(id), master) {
+		if id.size > 0 && !bytes.Equal(k.sessions.get(id, labelMaster), master) {
 			k.remember(id, master)
 		}
 	}

@@ -8,16 +8,7 @@ import (
 // Random is the random value of a ClientHello, by which a key log is ordered.
 type Random [32]byte
 
-// secrets are what a key log has of one handshake.
-type secrets struct {
-	master    []byte // TLS 1.2 and below: 48 bytes
-	premaster []byte
-	early     []byte // TLS 1.3, RFC 8446 7.1: as long as the suite's hash
-	handshake [2][]byte
-	traffic   [2][]byte
-}
-
-// Roles in secrets.handshake and secrets.traffic.
+// Roles.
 const (
 	client = 0
 	server = 1
@@ -31,17 +22,19 @@ const (
 //	PMS_CLIENT_RANDOM <random> <premaster secret>
 //	RSA Session-ID:<id> Master-Key:<master secret>
 //
-// It keeps the newest maxHandshakes to twice as many handshakes; older ones are forgotten and counted.
+// It keeps the newest 131,072 to 262,144 handshakes, in binary, and at most 64 MiB of their secrets; older ones are forgotten
+// and counted.
 type Keys struct {
 	Lines     uint64 // with a secret
 	Ignored   uint64 // other lines: of another kind or damaged; comments and empty ones are not counted
 	Forgotten uint64 // handshakes and sessions, for the bound
 
-	randoms  aging[Random, secrets]
-	rsa      aging[[8]byte, []byte]   // premaster secrets
-	sessions aging[sessionID, []byte] // master secrets by session id or ticket
-	rest     []byte                   // an incomplete line
-	skipping bool                     // rest was too long: pass over the line's end
+	randoms  store[Random]
+	rsa      store[[8]byte]   // premaster secrets
+	sessions store[sessionID] // master secrets by session id or ticket
+	rest     []byte           // an incomplete line
+	skipping bool             // rest was too long: pass over the line's end
+	secret   [maxSecret]byte  // scratch
 }
 
 // sessionID is a session id of RFC 5246 7.4.1.2, or a hash of a ticket of RFC 5077.
@@ -50,10 +43,8 @@ type sessionID struct {
 	bytes [32]byte
 }
 
-const (
-	maxHandshakes = 1 << 17 // of about 300 bytes
-	maxLine       = 4 << 10
-)
+// maxLine is the longest line that is read, in bytes.
+const maxLine = 4 << 10
 
 // NewKeys makes an empty key log.
 func NewKeys() *Keys { return &Keys{} }
@@ -116,9 +107,27 @@ func (k *Keys) line(line []byte) {
 }
 
 // entry adds one line. It reports whether it is a secret of a known kind.
-func (k *Keys) entry(label string, key, value []byte) bool {
-	if label == "RSA" {
+func (k *Keys) entry(name string, key, value []byte) bool {
+	var l label
+	switch name {
+	case "RSA":
 		return k.rsaEntry(key, value)
+	case "CLIENT_RANDOM":
+		l = labelMaster
+	case "PMS_CLIENT_RANDOM":
+		l = labelPremaster
+	case "CLIENT_EARLY_TRAFFIC_SECRET":
+		l = labelEarly
+	case "CLIENT_HANDSHAKE_TRAFFIC_SECRET":
+		l = labelClientHandshake
+	case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
+		l = labelServerHandshake
+	case "CLIENT_TRAFFIC_SECRET_0":
+		l = labelClientTraffic
+	case "SERVER_TRAFFIC_SECRET_0":
+		l = labelServerTraffic
+	default:
+		return false
 	}
 	var r Random
 	if len(key) != 2*len(r) {
@@ -127,44 +136,27 @@ func (k *Keys) entry(label string, key, value []byte) bool {
 	if _, err := hex.Decode(r[:], key); err != nil {
 		return false
 	}
-	secret, ok := unhex(value)
-	if !ok {
+	secret := k.unhex(value)
+	if secret == nil {
 		return false
 	}
-	s := k.randoms.get(r)
-	var at *[]byte
-	switch label {
-	case "CLIENT_RANDOM":
-		at = &s.master
-	case "PMS_CLIENT_RANDOM":
-		at = &s.premaster
-	case "CLIENT_EARLY_TRAFFIC_SECRET":
-		at = &s.early
-	case "CLIENT_HANDSHAKE_TRAFFIC_SECRET":
-		at = &s.handshake[client]
-	case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
-		at = &s.handshake[server]
-	case "CLIENT_TRAFFIC_SECRET_0":
-		at = &s.traffic[client]
-	case "SERVER_TRAFFIC_SECRET_0":
-		at = &s.traffic[server]
-	default:
-		return false
-	}
-	*at = secret
-	k.Forgotten += k.randoms.put(r, s)
+	k.Forgotten += k.randoms.put(r, l, secret)
 	return true
 }
 
 func (k *Keys) rsaEntry(key, value []byte) bool {
 	if id, ok := bytes.CutPrefix(key, []byte("Session-ID:")); ok {
 		master, found := bytes.CutPrefix(value, []byte("Master-Key:"))
-		session, right := unhex(id)
-		secret, good := unhex(master)
-		if !found || !right || !good || len(session) > 32 {
+		session := k.unhex(id)
+		if !found || session == nil || len(session) > len(sessionID{}.bytes) {
 			return false
 		}
-		k.remember(sessionOf(session), secret)
+		at := sessionOf(session)
+		secret := k.unhex(master)
+		if secret == nil {
+			return false
+		}
+		k.remember(at, secret)
 		return true
 	}
 	var encrypted [8]byte
@@ -174,25 +166,24 @@ func (k *Keys) rsaEntry(key, value []byte) bool {
 	if _, err := hex.Decode(encrypted[:], key); err != nil {
 		return false
 	}
-	secret, ok := unhex(value)
-	if !ok {
+	secret := k.unhex(value)
+	if secret == nil {
 		return false
 	}
-	k.Forgotten += k.rsa.put(encrypted, secret)
+	k.Forgotten += k.rsa.put(encrypted, labelPremaster, secret)
 	return true
 }
 
-// unhex decodes a secret.
-func unhex(b []byte) ([]byte, bool) {
-	const most = 256 // bytes; a premaster secret of a large Diffie-Hellman group is the longest
-	if len(b) == 0 || len(b) > 2*most {
-		return nil, false
+// unhex decodes a secret, which is valid until the next one; nil for none.
+func (k *Keys) unhex(b []byte) []byte {
+	if len(b) == 0 || len(b) > 2*maxSecret {
+		return nil
 	}
-	out := make([]byte, hex.DecodedLen(len(b)))
-	if _, err := hex.Decode(out, b); err != nil {
-		return nil, false
+	n, err := hex.Decode(k.secret[:], b)
+	if err != nil {
+		return nil
 	}
-	return out, true
+	return k.secret[:n]
 }
 
 func sessionOf(id []byte) sessionID {
@@ -202,30 +193,6 @@ func sessionOf(id []byte) sessionID {
 }
 
 // remember keeps a master secret for handshakes that resume its session.
-func (k *Keys) remember(id sessionID, master []byte) { k.Forgotten += k.sessions.put(id, master) }
-
-// aging is a map that forgets the older half of its entries when it is full.
-type aging[K comparable, V any] struct{ young, old map[K]V }
-
-func (a *aging[K, V]) get(k K) V {
-	if v, ok := a.young[k]; ok {
-		return v
-	}
-	return a.old[k]
-}
-
-// put sets an entry, and gives how many old ones were forgotten.
-func (a *aging[K, V]) put(k K, v V) (forgotten uint64) {
-	if _, ok := a.young[k]; !ok && len(a.young) >= maxHandshakes {
-		for key := range a.young {
-			delete(a.old, key)
-		}
-		forgotten = uint64(len(a.old))
-		a.old, a.young = a.young, nil
-	}
-	if a.young == nil {
-		a.young = map[K]V{}
-	}
-	a.young[k] = v
-	return forgotten
+func (k *Keys) remember(id sessionID, master []byte) {
+	k.Forgotten += k.sessions.put(id, labelMaster, master)
 }

@@ -11,9 +11,8 @@ func (c *Conn) ready(s Side) bool {
 	case c.keys == nil || c.unknown || h.dead || !c.p.hasClient || !c.p.hasServer:
 		return false
 	case c.p.version == version13:
-		k := c.keys.randoms.get(c.p.clientRandom)
 		role := c.p.role(s)
-		return len(k.traffic[role]) > 0 || h.epoch < epochHandshake && len(k.handshake[role]) > 0
+		return c.secret(epochTraffic, role) != nil || h.epoch < epochHandshake && c.secret(epochHandshake, role) != nil
 	}
 	if c.p.openers[0] == nil {
 		master := c.p.master(c.keys)
@@ -125,17 +124,16 @@ func (c *Conn) secret(e epoch, role int) []byte {
 	if c.keys == nil {
 		return nil
 	}
-	k := c.keys.randoms.get(c.p.clientRandom)
+	l := labelEarly
 	switch {
-	case e == epochEarly && role == client && c.p.early:
-		return k.early
-	case e == epochHandshake:
-		return k.handshake[role]
-	case e == epochTraffic:
-		return k.traffic[role]
-	default:
+	case e == epochEarly && (role != client || !c.p.early), e < epochEarly || e > epochTraffic:
 		return nil
+	case e == epochHandshake:
+		l = [...]label{client: labelClientHandshake, server: labelServerHandshake}[role]
+	case e == epochTraffic:
+		l = [...]label{client: labelClientTraffic, server: labelServerTraffic}[role]
 	}
+	return c.keys.randoms.get(c.p.clientRandom, l)
 }
 
 // unpad takes the padding and the type off a TLSInnerPlaintext (RFC 8446 5.4).
