@@ -43,6 +43,8 @@ type elementFlags struct {
 	certKey  string
 	ca       string
 	insecure bool
+	ownOnly  bool // both ends of all connections are ours
+	secrets  string
 	faults   []string
 	format   string
 	width    int
@@ -75,6 +77,7 @@ func (e *elementFlags) flags(f *pflag.FlagSet, listen ...string) {
 	rare.StringVar(&e.certKey, "tls-key", "", "its private key, PEM")
 	rare.StringVar(&e.ca, "tls-ca", "", "certificates that sign those of others, PEM (default: the system's)")
 	rare.BoolVar(&e.insecure, "tls-insecure", false, "believe any certificate")
+	rare.StringVar(&e.secrets, "tls-keylog", "", "append the secrets of own TLS connections to a key log (see: sipscope help tls)")
 	rare.IntVar(&e.width, "width", 0, "cells of the ladder (default: the terminal's)")
 	rare.StringVar(&e.color, "color", "auto", "auto, always or never")
 	rare.StringArrayVar(&e.aliases, "alias", nil, "name a participant: ADDRESS=NAME (repeatable)")
@@ -101,7 +104,8 @@ type site struct {
 	run    *session
 	ladder *liveLadder
 	events *eventWriter
-	ended  func() // called when the pipeline is through, while texts can still be read; nil for nothing
+	keyLog *os.File // that --tls-keylog names; nil for none
+	ended  func()   // called when the pipeline is through, while texts can still be read; nil for nothing
 }
 
 // open opens the sockets, and the pipeline when somebody looks.
@@ -118,6 +122,12 @@ func (e *elementFlags) open(ctx context.Context, name string) (*site, error) {
 		return nil, err
 	}
 	s := &site{e: e, rng: e.random(), events: &eventWriter{}}
+	if s.keyLog, err = e.openSecrets(); err != nil {
+		return nil, err
+	}
+	if s.keyLog != nil {
+		cfg.KeyLog = s.keyLog
+	}
 	if e.format == "json" {
 		s.events.w = e.io.out
 	}
@@ -129,6 +139,7 @@ func (e *elementFlags) open(ctx context.Context, name string) (*site, error) {
 		cfg.Tap = e.through(s.source)
 	}
 	if s.end, err = transport.Open(cfg); err != nil { //nolint:contextcheck // binding takes no time; Run has one
+		s.closeSecrets()
 		return nil, usageError{err: err, hint: "choose another place with --listen; ports below 1024 take a privilege"}
 	}
 	s.link = s.end
@@ -144,9 +155,29 @@ func (e *elementFlags) open(ctx context.Context, name string) (*site, error) {
 	}
 	if err != nil {
 		_ = s.end.Close() // it never ran
+		s.closeSecrets()
 		return nil, err
 	}
 	return s, nil
+}
+
+// openSecrets opens the key log that --tls-keylog names, which others may write, too; nil without one.
+func (e *elementFlags) openSecrets() (*os.File, error) {
+	if e.secrets == "" {
+		return nil, nil //nolint:nilnil // nobody asked for one
+	}
+	f, err := os.OpenFile(e.secrets, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, usageError{err: fmt.Errorf("--tls-keylog: %w", err)}
+	}
+	return f, nil
+}
+
+// closeSecrets closes it. Each of its lines was written at once, or the connection was not made.
+func (s *site) closeSecrets() {
+	if s.keyLog != nil {
+		_ = s.keyLog.Close()
+	}
 }
 
 // random gives the element's generator: of chance, or the same every time.
@@ -174,7 +205,7 @@ func (e *elementFlags) rules() (fault.Rules, error) {
 
 // sockets reads the flags of the transports.
 func (e *elementFlags) sockets() (transport.Config, error) {
-	cfg := transport.Config{MTU: e.mtu, Insecure: e.insecure, Accept: e.accept, Ended: e.broken}
+	cfg := transport.Config{MTU: e.mtu, Insecure: e.insecure, OwnOnly: e.ownOnly, Accept: e.accept, Ended: e.broken}
 	secure := false
 	for _, s := range e.listen {
 		l, err := transport.ParseListen(s)
@@ -386,6 +417,7 @@ func (s *site) wait(ctx, loop context.Context, signals <-chan os.Signal, done <-
 
 // close ends the pipeline and draws what is left.
 func (s *site) close() error {
+	defer s.closeSecrets()
 	if s.source == nil {
 		return s.events.err
 	}

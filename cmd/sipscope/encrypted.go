@@ -71,6 +71,7 @@ How to get a key log:
   Kamailio, Asterisk,  they use OpenSSL: a preloaded library writes the log, such as libsslkeylog.so (of the
   OpenSIPS, others     wireshark-notes project): LD_PRELOAD=/path/libsslkeylog.so SSLKEYLOGFILE=/tmp/keys.txt kamailio -DD -E
   Go programs          tls.Config.KeyLogWriter
+  sipscope itself      ua, proxy, registrar, redirect, replay: --tls-keylog /tmp/keys.txt
   Java, FreeSWITCH     agents such as extract-tls-secrets; the same library as above
 
 The log must be written while the connection begins: it holds the secrets of one handshake each. A connection that began

@@ -120,6 +120,7 @@ Exit codes: 0 as recorded, 1 diverged, 2 usage, 3 it could not be played. See do
 func (c *replayCommand) planFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&c.from.files, "input", "I", nil, "capture to read (repeatable; also as plain arguments, - for standard input)")
 	f.IntVarP(&c.from.workers, "jobs", "j", 0, "decoding workers (default: one a core)")
+	c.from.keyLogFlag(f)
 	c.from.filterFlags(f)
 	f.StringArrayVar(&c.calls, "call", nil, "call by number, Call-ID or a beginning of it (repeatable: played together, as recorded)")
 	f.BoolVar(&c.all, "all", false, "all calls of the capture, played together, as recorded")

@@ -146,7 +146,7 @@ func (r *replaying) play(ctx context.Context) error {
 		r.tap = newOnceTap(to)
 		return r.tap
 	}
-	c.broken = r.connection
+	c.broken, c.ownOnly = r.connection, c.self
 	lasts := c.live.duration
 	c.live.duration = 0 // of the play alone: how it is ended is recorded, too
 	if err = r.open(ctx); err != nil {

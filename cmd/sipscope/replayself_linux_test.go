@@ -40,6 +40,24 @@ func TestReplaySecureTransports(t *testing.T) {
 	}
 }
 
+// What was decrypted with a key log is played over TLS by ourselves alone: both ends believe each other's certificate.
+func TestReplaySelfSecure(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.Abs(pcap(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := ours(t, "", "replay", filepath.Join(dir, "tls12.pcap"), "-k", filepath.Join(dir, "tls12.keys"), "--self", "--fast", "--all", "--media", "off", "-O", "run.pcapng",
+		"--tls-keylog", "run.keys", "--bind", "alice=tls:"+replaySelfNet.address(t)+":5061", "--bind", "bob=tls:"+replaySelfNet.address(t)+":5061")
+	r.end(0)
+	if said := r.out.String(); !strings.HasPrefix(said, "SAME") {
+		t.Errorf("it says %s", said)
+	}
+	if b, err := os.ReadFile(r.path("run.keys")); err != nil || !strings.Contains(string(b), "CLIENT_TRAFFIC_SECRET_0 ") {
+		t.Errorf("the key log of the replay: %v, %q", err, b)
+	}
+}
+
 // Without --cred both sides of a recorded challenge are ours, with a password that is made up.
 func TestReplaySelfChallenge(t *testing.T) {
 	t.Parallel()

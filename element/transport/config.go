@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net/netip"
 	"time"
 )
@@ -64,7 +65,14 @@ type Config struct {
 	Certificates []tls.Certificate // own ones, for TLS and WSS; see SelfSigned
 	RootCAs      *x509.CertPool    // whom to believe; nil: the system's
 	Insecure     bool              // believe any certificate (tests)
-	WSPath       string            // path to ask for as a client; "": "/"
+	// OwnOnly has no certificates believed but those of Certificates, whatever they name: both ends of all connections are
+	// this endpoint. It goes before RootCAs and Insecure.
+	OwnOnly bool
+	// KeyLog gets the secrets of all TLS connections, a line a write, in NSS format (SSLKEYLOGFILE), before anything is
+	// encrypted with them: whoever has them can read a capture of it. Writes come one after the other; one that fails
+	// ends the connection. nil: nobody.
+	KeyLog io.Writer
+	WSPath string // path to ask for as a client; "": "/"
 }
 
 // withDefaults fills in what is zero.

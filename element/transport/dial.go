@@ -58,7 +58,7 @@ func (e *Endpoint) serveAccepted(ctx context.Context, c *conn, nc net.Conn) {
 
 func (e *Endpoint) shakeAccepted(ctx context.Context, c *conn, nc net.Conn) error {
 	if c.proto.Secure() {
-		cfg := &tls.Config{Certificates: e.cfg.Certificates, MinVersion: tls.VersionTLS12}
+		cfg := &tls.Config{Certificates: e.cfg.Certificates, MinVersion: tls.VersionTLS12, KeyLogWriter: e.cfg.KeyLog}
 		secure := tls.Server(nc, cfg)
 		if !c.attach(secure) {
 			return ErrConnGone

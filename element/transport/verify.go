@@ -1,25 +1,40 @@
 package transport
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// errIdentity says that a certificate is believed and is another's.
-var errIdentity = errors.New("certificate of another domain")
+var (
+	// errIdentity says that a certificate is believed and is another's.
+	errIdentity = errors.New("certificate of another domain")
+	// errNotOwn says that somebody else is at an address where we should be.
+	errNotOwn = errors.New("not our own certificate")
+)
 
 // clientTLS is how a server that is called name is met. WSS follows the rules of HTTPS (RFC 7118 10). TLS follows those of
 // SIP domains (RFC 5922 7), which crypto/tls does not know: it is left to verify nothing, and verifyDomain does.
 func (e *Endpoint) clientTLS(proto Proto, name string) *tls.Config {
 	cfg := &tls.Config{
 		ServerName: name, RootCAs: e.cfg.RootCAs, MinVersion: tls.VersionTLS12, Certificates: e.cfg.Certificates,
+		KeyLogWriter: e.cfg.KeyLog,
 	}
 	switch {
+	case e.cfg.OwnOnly:
+		cfg.InsecureSkipVerify = true
+		cfg.VerifyConnection = func(s tls.ConnectionState) error {
+			if !e.isOwn(s.PeerCertificates) {
+				return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: errNotOwn}
+			}
+			return nil
+		}
 	case e.cfg.Insecure:
 		cfg.InsecureSkipVerify = true
 	case proto == TLS:
@@ -32,6 +47,13 @@ func (e *Endpoint) clientTLS(proto Proto, name string) *tls.Config {
 		}
 	}
 	return cfg
+}
+
+// isOwn reports whether a server showed one of the endpoint's own certificates.
+func (e *Endpoint) isOwn(certs []*x509.Certificate) bool {
+	return len(certs) > 0 && slices.ContainsFunc(e.cfg.Certificates, func(own tls.Certificate) bool {
+		return len(own.Certificate) > 0 && bytes.Equal(own.Certificate[0], certs[0].Raw)
+	})
 }
 
 // verifyDomain checks that certs, the server's own first, lead to roots and name the domain or IP address that was asked

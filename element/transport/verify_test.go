@@ -7,6 +7,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -121,5 +124,67 @@ func TestTLSVerifies(t *testing.T) {
 	alice.send(Hop{Proto: TLS, Remote: bob.at(0), Name: "carol.example.com"}, request(TLS, alice.at(0), 1, 0), 2)
 	if g := alice.nextLost(); g.tag != 2 {
 		t.Error("a connection verified for another name was used")
+	}
+}
+
+// TestTLSOwnOnly meets itself under any name, and nobody else, whatever else is believed.
+func TestTLSOwnOnly(t *testing.T) {
+	t.Parallel()
+	certs, pool := certify(t)
+	others, _ := certify(t)
+	for _, proto := range []Proto{TLS, WSS} {
+		at := listen(t, strings.ToLower(proto.String())+":127.0.0.1:0")
+		self := start(t, Config{Listen: at, Certificates: certs, OwnOnly: true}, ok)
+		hop := Hop{Proto: proto, Remote: self.at(0), Name: "carol.example.com"}
+		self.send(hop, request(proto, self.at(0), 1, 0), 1)
+		self.next()
+		bob := start(t, Config{Listen: at, Certificates: others}, ok)
+		for _, cfg := range []Config{{RootCAs: pool}, {Insecure: true}} {
+			cfg.Listen, cfg.Certificates, cfg.OwnOnly = at, certs, true
+			alice := start(t, cfg, nil)
+			alice.send(Hop{Proto: proto, Remote: bob.at(0), Name: "bob.example.com"}, request(proto, alice.at(0), 1, 0), 2)
+			var verify *tls.CertificateVerificationError
+			if g := alice.nextLost(); !errors.As(g.err, &verify) {
+				t.Errorf("%s: %v", proto, g.err)
+			}
+		}
+	}
+}
+
+// lines collects a key log.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestTLSKeyLog has the client and the server log the same secrets.
+func TestTLSKeyLog(t *testing.T) {
+	t.Parallel()
+	certs, pool := certify(t)
+	for _, proto := range []Proto{TLS, WSS} {
+		at := listen(t, strings.ToLower(proto.String())+":127.0.0.1:0")
+		var client, server lines
+		bob := start(t, Config{Listen: at, Certificates: certs, KeyLog: &server}, ok)
+		alice := start(t, Config{Listen: at, Certificates: certs, RootCAs: pool, KeyLog: &client}, nil)
+		alice.send(Hop{Proto: proto, Remote: bob.at(0), Name: "bob.example.com"}, request(proto, alice.at(0), 1, 0), 1)
+		alice.next()
+		ours, theirs := strings.Split(client.text(), "\n"), strings.Split(server.text(), "\n")
+		slices.Sort(ours)
+		slices.Sort(theirs)
+		if !slices.Equal(ours, theirs) || !strings.Contains(client.text(), "CLIENT_TRAFFIC_SECRET_0 ") {
+			t.Errorf("%s: client\n%s\nserver\n%s", proto, client.text(), server.text())
+		}
 	}
 }
