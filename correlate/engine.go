@@ -41,6 +41,8 @@ type Config struct {
 	// once, before the batch is joined, by one goroutine at a time and in the order of the batches, so that a large log need
 	// not be in memory: see decode.Work.Secrets. Nil: there are none, and no encrypted record waits for its key.
 	Secrets func() iter.Seq[[]byte]
+	// Late says that Secrets may give those of connections that have ended, which wait for them within bounds.
+	Late bool
 	// Clock is a monotonic clock in nanoseconds, to measure the stages with (Board.Load). Nil measures nothing. Nothing else
 	// depends on it.
 	Clock func() int64
@@ -85,7 +87,7 @@ func Run(ctx context.Context, source capture.Source, cfg Config) error {
 		board:   cfg.Board,
 		tracker: NewTracker(cfg.Limits, cfg.Headers),
 	}
-	p.decoder = decode.NewDecoder(decode.Options{Words: cfg.Words, IgnoreCase: cfg.IgnoreCase, Vault: cfg.Vault, Secrets: cfg.Secrets != nil})
+	p.decoder = decode.NewDecoder(decode.Options{Words: cfg.Words, IgnoreCase: cfg.IgnoreCase, Vault: cfg.Vault, Secrets: cfg.Secrets != nil, Late: cfg.Late})
 	p.tracker.decoder = p.decoder
 	p.streams = decode.NewStreams(p.decoder)
 	p.frames, _ = cfg.Sink.(FrameSink)

@@ -15,6 +15,7 @@ type Options struct {
 	IgnoreCase bool
 	Vault      *Vault // keeps texts that are not in the captures byte for byte; nil: they cannot be read again
 	Secrets    bool   // batches may bring TLS keys (Work.Secrets): encrypted records wait for theirs within bounds
+	Late       bool   // with Secrets: also such keys as are of connections that have ended, which wait within bounds
 }
 
 // Decoder does the steps that many workers share. It has no state that changes a result.
@@ -26,6 +27,7 @@ type Decoder struct {
 	secret uint64 // of stream keys
 
 	secrets  bool        // Options.Secrets
+	late     bool        // Options.Late
 	hasMedia atomic.Bool // see WakeMedia
 }
 
@@ -34,7 +36,7 @@ const maxWords = 64
 
 // NewDecoder makes a Decoder with a new secret seed for its keys.
 func NewDecoder(o Options) *Decoder {
-	d := &Decoder{hash: hasher{maphash.MakeSeed()}, fold: o.IgnoreCase, vault: o.Vault, secrets: o.Secrets}
+	d := &Decoder{hash: hasher{maphash.MakeSeed()}, fold: o.IgnoreCase, vault: o.Vault, secrets: o.Secrets, late: o.Late}
 	d.secret = d.hash.bytes([]byte("stream"))
 	for _, w := range o.Words[:min(len(o.Words), maxWords)] {
 		b := []byte(w)

@@ -46,6 +46,7 @@ type StreamLimits struct {
 	Evicted   uint64 // TCP flows and fragment groups evicted by a limit
 	Overlaps  uint64 // fragments or segments that contradict earlier bytes
 	Secrets   uint64 // TLS secrets forgotten for newer ones: their connections cannot be read
+	Unawaited uint64 // TLS connections with an end or a hole whose keys were not waited for any longer: the limit was reached
 	Unkept    uint64 // texts of messages that the vault did not take: they cannot be shown again
 }
 

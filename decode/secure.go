@@ -31,6 +31,8 @@ func (s *Secured) Closed() bool {
 	}
 }
 
+var _ stream.Patient = (*secure)(nil)
+
 // secure takes TLS off a connection: it is the stream.Conduit of both directions.
 type secure struct {
 	s       *Streams
@@ -39,6 +41,7 @@ type secure struct {
 	row     Secured
 	ends    [2]frame.Endpoint // by tls.Side
 	rest    [2]int            // bytes that were not taken
+	behind  [2]int            // bytes that were counted and are yet to be offered
 	told    [2]bool           // a gap that the assembler tells of itself came since the last text
 	touched bool              // row is to be reported with the batch at hand
 }
@@ -58,14 +61,28 @@ func (s *Streams) openSecure(seg *stream.Segment) stream.Conduit {
 // Convey implements stream.Conduit.
 func (c *secure) Convey(p *stream.Pipe, b []byte) (taken int) {
 	side := c.side(p)
-	if n := len(b) - c.rest[side]; n > 0 {
-		c.row.Packets++
-		c.row.Bytes += uint64(n)
-		c.row.Last, c.row.LastFrame = p.Time(), p.Frame()
-		c.touch()
+	if n := len(b) - c.rest[side]; n > c.behind[side] {
+		c.came(p, n-c.behind[side])
+		c.behind[side] = 0
+	} else if n > 0 {
+		c.behind[side] -= n
 	}
 	p.Opaque()
 	return c.offer(p, side, b)
+}
+
+// came counts bytes of a packet.
+func (c *secure) came(p *stream.Pipe, n int) {
+	c.row.Packets++
+	c.row.Bytes += uint64(n) //nolint:gosec // not negative
+	c.row.Last, c.row.LastFrame = p.Time(), p.Frame()
+	c.touch()
+}
+
+// Behind implements stream.Patient.
+func (c *secure) Behind(p *stream.Pipe, n int) {
+	c.behind[c.side(p)] += n
+	c.came(p, n)
 }
 
 func (c *secure) side(p *stream.Pipe) tls.Side {
@@ -117,6 +134,9 @@ func (c *secure) End(p *stream.Pipe, rest []byte, why stream.Ending, missing uin
 	c.touch()
 	return taken
 }
+
+// Waits implements stream.Patient: keys may be logged after the connection has ended.
+func (c *secure) Waits(p *stream.Pipe) bool { return c.s.late && c.conn.Holds(c.side(p)) }
 
 // Size implements stream.Conduit.
 func (c *secure) Size() int {

@@ -19,6 +19,12 @@ import (
 // they stand before.
 func readAll(t *testing.T, path string, o decode.Options, secrets ...[]byte) (messages []string, rows []decode.Secured, acct decode.Accounting) {
 	t.Helper()
+	return readFile(t, path, o, false, secrets)
+}
+
+// readFile is readAll; with late all secrets come when the capture has ended, and after a batch without packets.
+func readFile(t *testing.T, path string, o decode.Options, late bool, secrets [][]byte) (messages []string, rows []decode.Secured, acct decode.Accounting) {
+	t.Helper()
 	files, err := capture.Open([]string{path}, capture.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +45,9 @@ func readAll(t *testing.T, path string, o decode.Options, secrets ...[]byte) (me
 			secrets = append(secrets, more[known:]...)
 			known = len(more)
 		}
-		w.Secrets, secrets = slices.Values(secrets), nil
+		if !late || w.Last {
+			w.Secrets, secrets = slices.Values(secrets), nil
+		}
 		d.Frames(w)
 		if s.Join(w) {
 			d.Texts(w)
@@ -123,6 +131,42 @@ func TestKeyLogTruth(t *testing.T) {
 						t.Errorf("without keys: %+v", r)
 					}
 				}
+			}
+		})
+	}
+}
+
+// TestKeysAfterEnd has the keys come when all connections of a capture have ended, some with holes in them: what is read
+// is the same as with keys that were there before.
+func TestKeysAfterEnd(t *testing.T) {
+	t.Parallel()
+	paths, _ := filepath.Glob("../../shared/pcaps/tls-keylog/*-tls1*.pcap*")
+	paths = slices.DeleteFunc(paths, func(p string) bool { return strings.HasSuffix(p, ".json") })
+	for _, path := range append(paths, secureCaptures+"tls12.pcap", secureCaptures+"tls13-secrets.pcapng") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			var secrets [][]byte
+			if keys, err := os.ReadFile(strings.TrimSuffix(path, filepath.Ext(path)) + ".keys"); err == nil && filepath.Ext(path) == ".pcap" {
+				secrets = append(secrets, keys)
+			}
+			vault := decode.NewVault(decode.VaultOptions{})
+			defer vault.Close()
+			o := decode.Options{Secrets: true, Late: true, Vault: vault}
+			want, wantRows, wantAcct := readFile(t, path, o, false, secrets)
+			got, rows, acct := readFile(t, path, o, true, secrets)
+			if !slices.Equal(got, want) || len(want) == 0 {
+				t.Errorf("got  %q\nwant %q", got, want)
+			}
+			if len(rows) != len(wantRows) || acct.Streams != wantAcct.Streams {
+				t.Errorf("%d connections, want %d; %+v, want %+v", len(rows), len(wantRows), acct.Streams, wantAcct.Streams)
+			}
+			for i := range min(len(rows), len(wantRows)) {
+				if rows[i] != wantRows[i] {
+					t.Errorf("%+v\nwant %+v", rows[i], wantRows[i])
+				}
+			}
+			if early, _, _ := readFile(t, path, decode.Options{Secrets: true, Vault: vault}, true, secrets); len(early) > 0 {
+				t.Errorf("without waiting: %q", early)
 			}
 		})
 	}

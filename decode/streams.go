@@ -24,6 +24,7 @@ type Streams struct {
 	now       int64
 	lost      uint64    // datagrams given up
 	keys      *tls.Keys // nil: there will never be any
+	late      bool      // they may come after a connection has ended
 	secured   uint32    // TLS connections
 	touched   []*secure // those that changed with the batch
 	framed    uint64    // messages out of streams
@@ -35,7 +36,7 @@ func NewStreams(d *Decoder) *Streams {
 	s.tcp = stream.New(s)
 	s.tcp.Secure(s.openSecure)
 	if d.secrets {
-		s.keys = tls.NewKeys()
+		s.keys, s.late = tls.NewKeys(), d.late
 	}
 	return s
 }
@@ -88,7 +89,7 @@ func (s *Streams) Join(w *Work) (texts bool) {
 		Overlaps: c.Overlaps + s.fragments.Overlaps, Unkept: s.vault.Stats().Unkept,
 	}
 	if s.keys != nil {
-		w.acct.Streams.Secrets = s.keys.Forgotten
+		w.acct.Streams.Secrets, w.acct.Streams.Unawaited = s.keys.Forgotten, c.Unawaited
 	}
 	s.w = nil
 	return len(w.messages) > before

@@ -209,6 +209,7 @@ func (s *scrape) losses() {
 	s.count("evicted_total", limited.ForgottenMedia, "media_addresses")
 	s.count("evicted_total", limited.Connections, "tls_connections")
 	s.count("evicted_total", acct.Streams.Secrets, "tls_secrets")
+	s.count("evicted_total", acct.Streams.Unawaited, "tls_waiting")
 	s.count("evicted_total", acct.Streams.Unkept, "texts_unkept")
 	s.count("reassembly_losses_total", acct.Streams.Gaps, "stream_gaps")
 	s.count("reassembly_losses_total", acct.Streams.Datagrams, "incomplete_datagrams")

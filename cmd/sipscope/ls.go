@@ -265,6 +265,7 @@ func (a *archive) limitedLine() string {
 	add(limited.UnmappedMedia, "media addresses with more lists of payload types than are told apart")
 	add(acct.Streams.Evicted, "streams and fragments evicted")
 	add(acct.Streams.Secrets, "TLS secrets forgotten for newer ones")
+	add(acct.Streams.Unawaited, "TLS connections whose keys were not waited for any longer")
 	add(acct.Streams.Unkept, "decoded texts not kept, which cannot be shown")
 	add(acct.Streams.Gaps, "holes in TCP streams")
 	add(acct.Streams.Datagrams, "datagrams with missing fragments")

@@ -44,7 +44,7 @@ func (in *input) begin(ctx context.Context, d *door, cfg correlate.Config, more 
 	cfg.Board, cfg.Limits, cfg.IgnoreCase = s.board, in.limits(), in.ignoreCase
 	cfg.Vault = d.vault
 	if d.keys != nil {
-		cfg.Secrets = d.keys.secrets
+		cfg.Secrets, cfg.Late = d.keys.secrets, d.live() || d.keys.files != nil
 	}
 	if cfg.Workers == 0 {
 		cfg.Workers = in.workers

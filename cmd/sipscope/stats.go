@@ -257,6 +257,7 @@ func (p *lines) limits(r *stats.Result) {
 		{r.Streams.Evicted, "streams and fragments evicted"},
 		{r.Streams.Overlaps, "overlapping segments and fragments"},
 		{r.Streams.Secrets, "TLS secrets forgotten for newer ones"},
+		{r.Streams.Unawaited, "TLS connections whose keys were not waited for any longer"},
 		{r.Streams.Unkept, "decoded texts not kept, which cannot be shown"},
 	}
 	headed := false

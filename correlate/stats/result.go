@@ -30,7 +30,7 @@ func NewTotals(acct decode.Accounting, totals correlate.Totals, limited correlat
 		Streams: Streams{
 			Datagrams: acct.Streams.Datagrams, Gaps: acct.Streams.Gaps, Evicted: acct.Streams.Evicted,
 			Overlaps: acct.Streams.Overlaps, Unkept: acct.Streams.Unkept,
-			Secrets: acct.Streams.Secrets,
+			Secrets: acct.Streams.Secrets, Unawaited: acct.Streams.Unawaited,
 		},
 		CallIDs: totals.CallIDs, Transactions: totals.Transactions, Limited: limited,
 		InviteDialogs: InviteDialogs{
@@ -53,6 +53,8 @@ type Streams struct {
 	Unkept uint64 `json:"texts_unkept,omitempty"`
 	// Secrets counts TLS secrets that were forgotten for newer ones.
 	Secrets uint64 `json:"tls_secrets_forgotten,omitempty"`
+	// Unawaited counts TLS connections with an end or a hole whose keys were not waited for any longer.
+	Unawaited uint64 `json:"tls_not_awaited,omitempty"`
 }
 
 // InviteDialogs counts pairs of tags within a Call-ID.

@@ -21,6 +21,7 @@ type Assembler struct {
 	last   *flow // of timed
 	bytes  int   // held by all
 	tubed  int   // of them by conduits
+	marked int   // of them by directions with marks: see Patient
 	due    int64 // when the first of timed may have waited long enough
 	frame  uint64
 
@@ -306,6 +307,7 @@ func (a *Assembler) keepRest(f *flow, w *work) {
 	if len(fr.pieces) > maxPieces {
 		a.Counters.Oversize++
 		a.finish(f, missed)
+		a.settle(f)
 	}
 }
 
@@ -397,17 +399,27 @@ func (a *Assembler) skipHole(f *flow, now int64) {
 	a.drain(f, now)
 }
 
-// gap tells of missing bytes, now or when the direction proves to carry SIP.
+// gap is missed for bytes behind what was taken so far.
 func (a *Assembler) gap(f *flow, missing int) {
-	if f.tube != nil {
-		a.gap(f.tube.inner, missing)
+	g := Gap{Src: f.src, Dst: f.dst, Bytes: uint64(missing), Frame: a.frame, Time: f.last} //nolint:gosec // not negative
+	if t := f.tube; t != nil && len(t.marks) > 0 {
+		m := &t.marks[len(t.marks)-1]
+		g.Bytes += m.gap.Bytes
+		m.gap = g
 		return
 	}
-	f.afterGap = true
-	f.untold = Gap{
-		Src: f.src, Dst: f.dst, Bytes: f.untold.Bytes + uint64(missing), //nolint:gosec // not negative
-		Frame: a.frame, Time: f.last,
+	a.missed(f, &g)
+}
+
+// missed tells of missing bytes, now or when the direction proves to carry SIP.
+func (a *Assembler) missed(f *flow, g *Gap) {
+	for f.tube != nil {
+		f = f.tube.inner
 	}
+	f.afterGap = true
+	had := f.untold.Bytes
+	f.untold = *g
+	f.untold.Bytes += had
 	if f.sip || f.peer != nil && f.peer.sip {
 		f.tellGap(a)
 	}
@@ -508,7 +520,11 @@ func (a *Assembler) relieve(f *flow) {
 		a.Counters.Evicted++
 		v := a.timed
 		a.close(v, missed)
+		a.settle(v)
 		a.settleTimer(v)
+	}
+	if a.marked > a.limits.Ended {
+		a.relieveEnded()
 	}
 	for a.tubed > a.limits.Total/2 && a.oldest != f { // what conduits hold is held for ever
 		a.Counters.Evicted++

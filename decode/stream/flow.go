@@ -61,6 +61,7 @@ type flow struct {
 	waits         bool
 	sooner, later *flow // in Assembler.timed
 	charged       int   // its part of Assembler.bytes
+	marked        int   // its part of Assembler.marked
 }
 
 // segment is a part of a direction. While held, it owns its bytes.
@@ -132,6 +133,12 @@ func (a *Assembler) settleTimer(f *flow) {
 	}
 	a.bytes += cost - f.charged
 	f.charged = cost
+	marked := 0
+	if f.tube != nil && len(f.tube.marks) > 0 {
+		marked = cost
+	}
+	a.marked += marked - f.marked
+	f.marked = marked
 	if len(f.buf) == 0 && len(f.held) == 0 {
 		if f.waits {
 			a.unwait(f)

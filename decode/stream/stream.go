@@ -86,6 +86,7 @@ type Counters struct {
 	Heads      uint64 // messages given up because their head never became whole
 	Oversize   uint64 // messages cut for Limits.Message
 	Restarts   uint64 // connections that began anew on the same addresses
+	Unawaited  uint64 // connections whose conduit waited for something when Limits.Ended was reached
 }
 
 // Limits bounds what an Assembler keeps. Times are packet time in nanoseconds.
@@ -101,6 +102,7 @@ type Limits struct {
 	SettleAge   int64 // how long a message waits that is whole unless later bytes belie its Content-Length
 	MessageAge  int64 // how long an incomplete message waits for more: no transaction lives longer (RFC 3261 timer B)
 	IdleAge     int64 // how long a silent direction is remembered
+	Ended       int   // bytes of directions that have ended, or a hole, for whose keys a conduit waits; 0: it does not wait
 	Search      int   // bytes without a start line after which a direction is taken for something else
 	MaxDistance int   // bytes between two segments of one connection; beyond, it must be another connection
 }
@@ -111,6 +113,6 @@ func DefaultLimits() Limits {
 	return Limits{
 		Flows: 1 << 16, Total: 64 << 20, Message: 1 << 20, Head: 256 << 10, Held: 64, HeldBytes: 256 << 10,
 		HoleAge: 3 * s, AckedAge: 50 * ms, SettleAge: 500 * ms, MessageAge: 32 * s, IdleAge: 3600 * s,
-		Search: 64 << 10, MaxDistance: 4 << 20,
+		Ended: 16 << 20, Search: 64 << 10, MaxDistance: 4 << 20,
 	}
 }

@@ -20,7 +20,8 @@ type tube struct {
 	first  bool  // of the two directions it is the one that began
 	size   int   // of c, as charged
 	since  int64 // when what waits was said to be late
-	closed bool  // it was told that the direction has ended
+	closed bool  // the direction has ended
+	marks  []mark
 }
 
 // attach puts a conduit on a direction.
@@ -38,6 +39,7 @@ func (a *Assembler) attach(f *flow, c Conduit, l Layer) *tube {
 
 // detach takes the conduit off a direction whose end it was told of, and gives up what is behind it.
 func (a *Assembler) detach(f *flow) {
+	a.settle(f)
 	t := f.tube
 	if t == nil {
 		return
@@ -182,6 +184,13 @@ func (w *work) secured(b []byte) sip.Match {
 // convey gives a conduit what waits and what came.
 func (a *Assembler) convey(f *flow, b []byte, pieces []piece) Fate {
 	fr, t := &f.framer, f.tube
+	if len(t.marks) > 0 {
+		if len(b) > 0 {
+			return a.behind(f, b, pieces)
+		}
+		a.resume(f)
+		return Sealed
+	}
 	if len(fr.buf) > 0 {
 		fr.buf = append(fr.buf, b...)
 		fr.pieces = append(fr.pieces, pieces...)
@@ -202,6 +211,7 @@ func (a *Assembler) convey(f *flow, b []byte, pieces []piece) Fate {
 		if a.late(f); len(fr.buf) > a.limits.Message {
 			a.Counters.Oversize++
 			a.end(f, Missing, 0)
+			a.settle(f)
 		}
 	}
 	if p.retry {
@@ -266,39 +276,30 @@ func (a *Assembler) late(f *flow) {
 	fr, t := &f.framer, f.tube
 	p := &t.pipe
 	p.in, p.fate, p.retry = fr.pieces, Empty, false
-	w := work{a: a, f: f, b: fr.buf, pieces: fr.pieces}
-	w.at = min(max(t.c.End(p, fr.buf, Late, 0), 0), len(fr.buf))
+	end := len(fr.buf)
+	if len(t.marks) > 0 {
+		end = t.marks[0].at
+	}
+	n := min(max(t.c.End(p, fr.buf[:end:end], Late, 0), 0), end)
 	p.in = nil
-	a.keepRest(f, &w)
+	a.consume(f, n)
 	t.since = f.last
 	a.settleTimer(t.inner)
 	if p.retry {
 		a.offerPeer(f)
 	}
+	a.resume(f)
 }
 
 // end tells a conduit that what waits will not be followed by what it waits for.
 func (a *Assembler) end(f *flow, why Ending, missing int) {
-	fr, t := &f.framer, f.tube
+	t := f.tube
 	if t.closed {
 		return
 	}
 	t.closed = why == Closed
-	p := &t.pipe
-	p.in, p.fate, p.retry = fr.pieces, Empty, false
-	t.c.End(p, fr.buf, why, uint64(max(missing, 0)))
-	p.in = nil
-	a.release(fr)
-	inner := t.inner
-	if why == Closed {
-		a.finish(inner, closed)
-	} else {
-		a.finish(inner, missed)
-		inner.state, inner.confirm, inner.scanned = boundary, true, 0
-	}
-	a.settleTimer(inner)
-	if p.retry {
-		a.offerPeer(f)
+	if !a.defers(f, why, missing) {
+		a.tell(f, mark{at: len(f.buf), why: why, missing: missing})
 	}
 }
 

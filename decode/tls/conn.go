@@ -102,6 +102,13 @@ func (c *Conn) Size() int {
 // Waits reports whether whole records wait for keys.
 func (c *Conn) Waits() bool { return len(c.halfs[0].list)+len(c.halfs[1].list) > 0 }
 
+// Holds reports whether whole records of a direction wait for keys that may come at any time, or for their turn after
+// others that do. It says no once waiting is given up.
+func (c *Conn) Holds(from Side) bool {
+	h := &c.halfs[from&1]
+	return len(h.list) > 0 && !h.dead && !c.tired && !c.force && !c.hopeless() && c.mayBecomeReady()
+}
+
 // Offer takes bytes of a direction: those that were not taken the last time, and what came since. It returns how many
 // it took; what they hold went to the Receiver. turn reports that records of the other direction can be read now: its
 // bytes must be offered next, before any others.

@@ -18,6 +18,7 @@ type accounting struct {
 	Evicted     uint64            `json:"streams_evicted"`
 	Overlaps    uint64            `json:"overlaps"`
 	Secrets     uint64            `json:"tls_secrets_forgotten,omitempty"`
+	Unawaited   uint64            `json:"tls_not_awaited,omitempty"`
 	Unkept      uint64            `json:"texts_unkept,omitempty"` // decoded texts beyond the limit
 }
 
@@ -26,7 +27,7 @@ func Accounting(a decode.Accounting, l correlate.Limited) (accountingJSON, limit
 	v := accounting{
 		Packets: a.Packets, SIPMessages: a.Messages, Outcomes: map[string]uint64{}, Malformed: map[string]uint64{},
 		Datagrams: a.Streams.Datagrams, Gaps: a.Streams.Gaps, Evicted: a.Streams.Evicted, Overlaps: a.Streams.Overlaps,
-		Secrets: a.Streams.Secrets, Unkept: a.Streams.Unkept,
+		Secrets: a.Streams.Secrets, Unawaited: a.Streams.Unawaited, Unkept: a.Streams.Unkept,
 	}
 	a.Each(func(name string, n uint64) { v.Outcomes[name] = n })
 	a.EachMalformed(func(reason string, n uint64) { v.Malformed[reason] = n })
