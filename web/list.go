@@ -220,6 +220,6 @@ func sendJSON(w http.ResponseWriter, r *http.Request, status int, v any) error {
 	if err != nil {
 		return err
 	}
-	(&document{body: append(b, '\n'), kind: jsonType}).send(w, r, status)
+	(&document{body: append(export.Shown(b), '\n'), kind: jsonType}).send(w, r, status)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate/query"
+	"sipscope/render/export"
 	"sipscope/render/save"
 )
 
@@ -112,5 +113,5 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, page bool, err err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(b, '\n')) // the reader is gone, or has its answer
+	_, _ = w.Write(append(export.Shown(b), '\n')) // the reader is gone, or has its answer
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"io"
+
+	"sipscope/render/export"
 )
 
 // event is what an element tells, as a line of JSON. docs/elements.md describes the fields.
@@ -38,7 +40,7 @@ func (e *eventWriter) write(v any) {
 	}
 	b, err := json.Marshal(v)
 	if err == nil {
-		_, err = e.w.Write(append(b, '\n'))
+		_, err = e.w.Write(append(export.Shown(b), '\n'))
 	}
 	e.err = err
 }

@@ -15,6 +15,7 @@ import (
 	"sipscope/element/replay"
 	"sipscope/element/replay/many"
 	"sipscope/element/ua/load"
+	"sipscope/render/export"
 	"sipscope/render/pair"
 	"sipscope/render/save"
 	"sipscope/render/text"
@@ -372,9 +373,7 @@ func (res *result) json(w io.Writer) error {
 			out.Search.Trials = append(out.Search.Trials, jsonTrial{OK: t.OK, Why: t.Why, jsonMany: manyJSON(&t.Report)})
 		}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(out)
+	return export.Encode(w, out, "")
 }
 
 func manyJSON(r *many.Report) jsonMany {

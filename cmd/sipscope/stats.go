@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -71,10 +70,7 @@ func (c *statsCommand) run(cmd *cobra.Command, args []string) error {
 	out := bufio.NewWriter(c.io.out)
 	encrypted := a.board.Encrypted()
 	if c.format == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(newStatsDocument(&r, encrypted))
+		err = export.Encode(out, newStatsDocument(&r, encrypted), "  ")
 	} else {
 		if err = statsText(out, &r); err == nil {
 			err = encryptedTable(out, encrypted, text.TableOptions{Width: c.terminalWidth()})

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"sipscope/correlate"
 	"sipscope/decode"
@@ -150,15 +151,21 @@ func AppendCSV(dst []byte, fields []string) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// isFormula reports whether a spreadsheet may take a field for a formula; some take the wide forms of the signs, too.
+func isFormula(s string) bool {
+	switch r, _ := utf8.DecodeRuneInString(s); r {
+	case '=', '+', '-', '@', '\t', '\r', '\n', '\uff1d', '\uff0b', '\uff0d', '\uff20':
+		return true
+	default:
+		return false
+	}
+}
+
 func appendCSVField(dst []byte, s string) []byte {
 	if s == "" {
 		return dst
 	}
-	formula := false
-	switch s[0] {
-	case '=', '+', '-', '@', '\t', '\r':
-		formula = true
-	}
+	formula := isFormula(s)
 	s = text.Clean(s)
 	quote := false
 	for i := range len(s) {

@@ -392,6 +392,7 @@ func FuzzJSON(f *testing.F) {
 func FuzzMermaid(f *testing.F) {
 	f.Add("alice", "200 OK", "x; y #1 end\nNote over p1: z")
 	f.Add("end", "<script>", "%%{init}%%")
+	f.Add("a", "b", "<b>%%{init: {}}%%")
 	f.Add("\xff\x1b", "wrap:a", "")
 	f.Fuzz(func(t *testing.T, name, label, note string) {
 		l := ladder.Ladder{
@@ -422,10 +423,10 @@ func checkMermaid(t *testing.T, i int, s string) {
 		}
 		return
 	}
-	if strings.HasPrefix(s, "%% call ") {
-		return
-	}
 	head, text, ok := strings.Cut(s, ": ")
+	if rest, found := strings.CutPrefix(s, "%% call "); found {
+		head, text, ok = "Note", rest, true // a directive is found in comments, too
+	}
 	if p, alias, found := strings.Cut(s, " as "); found && strings.HasPrefix(s, "    participant ") {
 		head, text, ok = p, alias, true
 	}
@@ -452,6 +453,36 @@ func checkMermaid(t *testing.T, i int, s string) {
 		if word == "end" {
 			t.Fatalf("line %d: the keyword end in %q", i, s)
 		}
+	}
+}
+
+// What encoding/json lets through to a terminal is escaped, and means the same.
+func TestShown(t *testing.T) {
+	t.Parallel()
+	want := "a\u009b31m\u202e\u2066\u200b\ufeff\u00ad\x7f é中😀"
+	b, err := json.Marshal([]string{want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = export.Shown(b)
+	if s := string(b); s != `["a\u009b31m\u202e\u2066\u200b\ufeff\u00ad\u007f é中😀"]` {
+		t.Errorf("%s", s)
+	}
+	var got []string
+	if err := json.Unmarshal(b, &got); err != nil || got[0] != want {
+		t.Errorf("%q, %v", got, err)
+	}
+	plain := []byte(`{"a":1}`)
+	if got := export.Shown(plain); &got[0] != &plain[0] {
+		t.Error("clean JSON is copied")
+	}
+}
+
+func TestCSVFormula(t *testing.T) {
+	t.Parallel()
+	got := string(export.AppendCSV(nil, []string{"=1", "-1+1", "＝1+1", "＠A", "\n=1", "\u200b=1", "a=1"}))
+	if want := "'=1,'-1+1,'＝1+1,'＠A,'\\n=1,\\u200b=1,a=1\r\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

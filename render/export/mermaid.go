@@ -18,7 +18,7 @@ func WriteMermaid(w io.Writer, l *ladder.Ladder) error {
 	o.buf = append(o.buf, "sequenceDiagram\n"...)
 	for i := range l.Calls {
 		c := &l.Calls[i]
-		o.line("%% call ", strconv.FormatUint(uint64(c.Num), 10), ", Call-ID ", text.CleanASCII(c.CallID))
+		o.line("%% call ", strconv.FormatUint(uint64(c.Num), 10), ", Call-ID ", escapeMermaid(c.CallID)) // Mermaid finds a directive %%{ within comments, too
 	}
 	for i := range l.Columns {
 		c := &l.Columns[i]

@@ -44,5 +44,6 @@ func SecuredJSON(rows []decode.Secured) ([]byte, error) {
 	for i := range rows {
 		out[i] = NewSecured(&rows[i])
 	}
-	return json.Marshal(out)
+	b, err := json.Marshal(out)
+	return Shown(b), err
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"sipscope/correlate"
 	"sipscope/correlate/diff"
@@ -95,7 +96,7 @@ func TestJSONHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, c := range b.String() {
-		if c < ' ' && c != '\n' || hidden(c) || c == 0xfffd {
+		if c < ' ' && c != '\n' || c >= 0x7f && !unicode.IsPrint(c) || c == 0xfffd {
 			t.Fatalf("character %#x at %d", c, i)
 		}
 	}

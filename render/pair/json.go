@@ -7,12 +7,12 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"sipscope/correlate"
 	"sipscope/correlate/compare"
 	"sipscope/correlate/diff"
 	"sipscope/decode/frame"
+	"sipscope/render/export"
 )
 
 // The JSON of a report: docs/diff.md is its contract, and a test holds both together. Fields are added, never renamed.
@@ -140,7 +140,7 @@ func (r *Report) WriteJSON(to io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, _ = w.Write(shown(head[:len(head)-1])) // the writer keeps its error
+	_, _ = w.Write(export.Shown(head[:len(head)-1])) // the writer keeps its error
 	_, _ = w.WriteString(`,"pairs":[`)
 	e := encoder{clean: asIs}
 	for i := range r.Pairs {
@@ -156,39 +156,6 @@ func (r *Report) WriteJSON(to io.Writer) error {
 	return w.Flush()
 }
 
-// shown escapes what a terminal obeys or hides, which encoding/json leaves as it is: it stands inside strings only.
-func shown(b []byte) []byte {
-	clean := true
-	for _, c := range b {
-		clean = clean && c < 0x7f
-	}
-	if clean {
-		return b
-	}
-	out := make([]byte, 0, len(b)+len(b)/8)
-	for i := 0; i < len(b); {
-		r, n := utf8.DecodeRune(b[i:])
-		if hidden(r) {
-			const hex = "0123456789abcdef"
-			out = append(out, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
-		} else {
-			out = append(out, b[i:i+n]...)
-		}
-		i += n
-	}
-	return out
-}
-
-// hidden reports whether a character is a control, a bidirectional control, of no width, or ends a line.
-func hidden(r rune) bool {
-	switch {
-	case r >= 0x7f && r < 0xa0, r == 0xad, r == 0x61c, r == 0xfeff:
-		return true
-	default:
-		return r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f
-	}
-}
-
 // write writes a pair, row by row: a call may have any number of messages.
 func (e *encoder) write(w io.Writer, p *Pair) error {
 	doc, s := e.pair(p)
@@ -196,7 +163,7 @@ func (e *encoder) write(w io.Writer, p *Pair) error {
 	if err != nil {
 		return err
 	}
-	show := shown
+	show := export.Shown
 	if e.all {
 		show = func(b []byte) []byte { return b } // a page has the texts clean
 	}
