@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,7 +97,7 @@ func isFolder(path string) bool {
 // leftOut reports whether an error is one of a call, and not of the files.
 func leftOut(err error) bool {
 	for _, one := range []error{
-		audio.ErrNoAudio, audio.ErrCodec, audio.ErrTooLong, cut.ErrDTLS, cut.ErrNoKey, cut.ErrCrypto, cut.ErrAuthentication,
+		audio.ErrNoAudio, audio.ErrCodec, audio.ErrTooLong, audio.ErrRates, cut.ErrDTLS, cut.ErrNoKey, cut.ErrCrypto, cut.ErrAuthentication,
 	} {
 		if errors.Is(err, one) {
 			return true
@@ -170,14 +171,16 @@ func (c *exportCommand) writeAudio(
 
 // numbered gives streams the numbers of: sipscope media.
 func numbered(streams []media.Stream) func(from, to frame.Endpoint, ssrc uint32) int {
-	return func(from, to frame.Endpoint, ssrc uint32) int {
-		for i := range streams {
-			if s := &streams[i]; s.SSRC == ssrc && s.Src == from && s.Dst == to {
-				return int(s.Num)
-			}
-		}
-		return 0
+	type key struct {
+		from, to frame.Endpoint
+		ssrc     uint32
 	}
+	numbers := make(map[key]int, len(streams))
+	for i := range slices.Backward(streams) { // of several the first counts
+		s := &streams[i]
+		numbers[key{s.Src, s.Dst, s.SSRC}] = int(s.Num)
+	}
+	return func(from, to frame.Endpoint, ssrc uint32) int { return numbers[key{from, to, ssrc}] }
 }
 
 // tellAudio says on stderr what was written, a line a channel and a line a stream.

@@ -29,6 +29,7 @@ const (
 	maxCryptos  = 32      // distinct a=crypto attributes of a call
 	maxRollover = 256     // rollover counters that are tried for a stream whose beginning was not seen: 93 h at 50 packets/s
 	firstTries  = 16      // packets in a row that fit no key and are tried with everything; then the 32nd, 64th and so on
+	maxTries    = 1 << 16 // decryptions by other keys than the last one, of a stream; some 100 ms
 	maxSearch   = 1 << 15 // counters that are tried in all, of a stream; some 50 ms
 )
 
@@ -153,13 +154,14 @@ type opener struct {
 	tries   []*attempt
 	now     *attempt // what fitted last
 	failed  uint64   // packets in a row that nothing fits
-	budget  int
+	left    int    // of maxTries
+	budget  int    // of maxSearch
 	scratch []byte
 	opened  Opened
 }
 
 func (o *opener) packets(in []Packet) []Packet {
-	o.budget = maxSearch
+	o.left, o.budget = maxTries, maxSearch
 	out := make([]Packet, 0, len(in))
 	for i := range in {
 		data := o.packet(in[i].Data)
@@ -183,9 +185,10 @@ func (o *opener) packet(data []byte) []byte {
 	}
 	// Trying everything costs some thousand times what a packet costs: forged packets must not buy that each time.
 	o.failed++
-	if o.failed > firstTries && o.failed&(o.failed-1) != 0 {
+	if o.failed > firstTries && o.failed&(o.failed-1) != 0 || o.left < len(o.tries) {
 		return nil
 	}
+	o.left -= len(o.tries)
 	for _, t := range o.tries {
 		if b := o.decrypt(t, data); b != nil {
 			return o.fitted(t, b)

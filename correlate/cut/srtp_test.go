@@ -322,6 +322,32 @@ func TestForged(t *testing.T) {
 	}
 }
 
+// TestForgedBetween holds that packets of a right key between the forged ones do not buy more tries.
+func TestForgedBetween(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	for i := range maxCryptos {
+		lines = append(lines, fmt.Sprintf("a=crypto:%d AES_CM_128_HMAC_SHA1_80 inline:%s", i, secret(byte(i), 30)))
+	}
+	var w world
+	w.call(invite(append([]string{"c=IN IP4 10.0.0.1", "m=audio 4000 RTP/SAVP 0"}, lines...)...))
+	c := NewCutter(w.calls, w.text, Options{})
+	s := newSealer(t, strings.TrimPrefix(lines[3], "a=crypto:"), 0, 1)
+	for i := range 10_000 {
+		b := sound(0, i, 1)
+		if i%2 == 0 {
+			b = s.seal(b)
+		}
+		c.Packet(datagram(t, uint64(100+i), began+1e9+int64(i)*20e6, "10.0.0.2:5000", "10.0.0.1:4000", b))
+	}
+	r := c.Result()
+	o := opener{tries: r.secrets[0].tries(correlate.Callee, 0)}
+	o.packets(r.Streams[0].Packets)
+	if o.left < 0 || o.left >= maxCryptos || o.opened.Authenticated != 5000 || o.opened.Failed != 5000 {
+		t.Errorf("%d left to try, %+v", o.left, o.opened)
+	}
+}
+
 func FuzzParseCrypto(f *testing.F) {
 	f.Add([]byte("1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32"))
 	f.Add([]byte("2 AES_CM_128_HMAC_SHA1_32 inline:" + secret(1, 30) + "|2^20|1:4;inline:" + secret(9, 30) + "|2^20|2:4 KDR=0 UNENCRYPTED_SRTCP"))

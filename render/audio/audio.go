@@ -33,6 +33,8 @@ var (
 	ErrStream = errors.New("no such stream")
 	// ErrTooLong says that the sound does not fit into a WAV file, or would be hours of nothing.
 	ErrTooLong = errors.New("too long")
+	// ErrRates says that a channel has sound at more sampling rates than a conversation has.
+	ErrRates = errors.New("too many sampling rates")
 )
 
 // Options say what to make a file of.
@@ -70,7 +72,7 @@ type Recording struct {
 }
 
 // New makes a recording of one of the calls of a Result, which index names. It fails with ErrNoAudio, ErrStream, ErrCodec,
-// ErrTooLong, and the errors of cut.Result.Open, for the streams that would be in it. The packets stay the Result's.
+// ErrTooLong, ErrRates, and the errors of cut.Result.Open, for the streams that would be in it. The packets stay the Result's.
 func New(r *cut.Result, call *correlate.Call, index int, o Options) (*Recording, error) {
 	all := Candidates(r, index)
 	if len(all) == 0 {
@@ -92,7 +94,22 @@ func New(r *cut.Result, call *correlate.Call, index int, o Options) (*Recording,
 		return nil, err
 	}
 	rec.finish()
+	if err = rec.checkRates(); err != nil {
+		return nil, err
+	}
 	return rec, rec.checkLength(rec.sound())
+}
+
+// maxRates is how many sampling rates of a channel are mixed: each passes over the whole length.
+const maxRates = 8
+
+func (rec *Recording) checkRates() error {
+	for _, sources := range rec.sources {
+		if n := len(rates(sources)); n > maxRates {
+			return fmt.Errorf("%w: %d in one channel, and %d are mixed", ErrRates, n, maxRates)
+		}
+	}
+	return nil
 }
 
 // open decrypts the streams of the channels.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"math"
@@ -294,6 +295,19 @@ func TestRefused(t *testing.T) {
 			put(s, 30*3600e9, 0, 2)
 			return s
 		}, ErrTooLong, "30.0 h apart"},
+		{"two packets at a high rate with half an hour between them", func() *scene {
+			s := newScene(t, "RTP/AVP 96", "a=rtpmap:96 L16/192000")
+			put(s, 0, 96, 1)
+			put(s, 1800e9, 96, 2)
+			return s
+		}, ErrTooLong, "0.5 h apart"},
+		{"a sampling rate a packet", func() *scene {
+			s := newScene(t, "RTP/AVP 96 97 98 99 100 101 102 103 104 105", manyRates(96, 10)...)
+			for i := range uint8(10) {
+				put(s, int64(i)*20e6, 96+i, uint16(i))
+			}
+			return s
+		}, ErrRates, "10 in one channel"},
 		{"two packets with a century between them", func() *scene {
 			s := newScene(t, "RTP/AVP 0")
 			put(s, 0, 0, 1)
@@ -315,6 +329,14 @@ func TestRefused(t *testing.T) {
 	if err := r.checkLength(1 << 62); err != nil || binary.LittleEndian.Uint32(r.header()[4:]) < 1<<32-16 {
 		t.Errorf("4 GiB: %v, % x", err, r.header())
 	}
+}
+
+// manyRates maps n payload types from one on to L8 of rates without a common factor.
+func manyRates(pt, n int) (lines []string) {
+	for i := range n {
+		lines = append(lines, fmt.Sprintf("a=rtpmap:%d L8/%d", pt+i, 8009+2*i))
+	}
+	return lines
 }
 
 // TestHostileTimestamps holds that timestamps which claim hours make no file of hours.

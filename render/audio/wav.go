@@ -76,7 +76,8 @@ func (r *Recording) Bytes() int64 { return r.Frames * int64(len(r.sources)) * sa
 const (
 	maxBytes   = math.MaxUint32 - headerBytes // a chunk states its length in 32 bits
 	longSparse = 6 * 3600e9                   // ns, from which on silence is looked at
-	sparse     = 100                          // a recording that long has sound in one part of so many
+	bigSparse  = 256 << 20                    // bytes, likewise: 2.3 h of a telephone call
+	sparse     = 100                          // a recording as long, or as big, has sound in one part of so many
 )
 
 // checkLength refuses what no WAV file can hold, and what a few packets with odd times claim.
@@ -85,7 +86,8 @@ func (r *Recording) checkLength(sound int64) error {
 		return fmt.Errorf("%w: %.1f h of %d channels at %d Hz are %.1f GiB, and a WAV file holds 4",
 			ErrTooLong, float64(r.Frames)/float64(r.Rate)/3600, len(r.sources), r.Rate, float64(r.Bytes())/(1<<30))
 	}
-	if length := nanos(r.Frames, int64(r.Rate)); length > longSparse && sound < length/sparse {
+	length := nanos(r.Frames, int64(r.Rate))
+	if (length > longSparse || r.Bytes() > bigSparse) && sound < length/sparse {
 		return fmt.Errorf("%w: the packets hold %.1f s of sound, and their times lie %.1f h apart",
 			ErrTooLong, float64(sound)/1e9, float64(length)/3600e9)
 	}
