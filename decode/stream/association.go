@@ -140,6 +140,7 @@ func (d *sctpFlow) fresh(a *Assembler, tsn uint32, now int64) bool {
 			return false
 		}
 		d.fill(tsn)
+		a.boundHoles(d)
 	}
 	d.mark(tsn)
 	return true
@@ -160,10 +161,15 @@ func (d *sctpFlow) raise(tsn uint32) {
 
 // hole remembers TSNs that were not seen.
 func (d *sctpFlow) hole(a *Assembler, h tsnHole) {
-	if len(d.holes) == maxHoles {
+	d.holes = append(d.holes, h)
+	a.boundHoles(d)
+}
+
+// boundHoles gives up the oldest holes where there are too many: new ones came, or one became two.
+func (a *Assembler) boundHoles(d *sctpFlow) {
+	for len(d.holes) > maxHoles {
 		a.giveUpHole(d)
 	}
-	d.holes = append(d.holes, h)
 }
 
 // fill takes a TSN out of the holes.
@@ -333,14 +339,18 @@ func (a *Assembler) removeSCTP(d *sctpFlow) {
 	}
 }
 
-// relieveSCTP keeps the limits. d is what was just used.
-func (a *Assembler) relieveSCTP(d *sctpFlow) {
-	c := &a.sctp
-	for len(d.parts) > maxParts || d.charged > a.limits.Message+sctpCost {
+// relieveParts gives up the first messages that are not whole where their parts are too many.
+func (a *Assembler) relieveParts(d *sctpFlow) {
+	for len(d.parts) > maxParts || len(d.parts) > 0 && d.charged > a.limits.Message+sctpCost {
 		a.Counters.Oversize++
 		from, to := d.chain(0)
 		a.joinParts(d, from, to, true)
 	}
+}
+
+// relieveSCTP keeps the limits. d is what was just used.
+func (a *Assembler) relieveSCTP(d *sctpFlow) {
+	c := &a.sctp
 	c.wait(d, &a.limits)
 	for (c.bytes > a.limits.Total/4 || len(c.flows) > a.limits.Flows/4) && c.oldest != d {
 		a.Counters.Evicted++

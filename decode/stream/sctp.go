@@ -263,6 +263,7 @@ func (a *Assembler) fragment(d *sctpFlow, p *part) Fate {
 	d.charge(a, p.cost())
 	from, to := d.chain(at)
 	if !d.parts[from].begin || !d.parts[to-1].end {
+		a.relieveParts(d) // with each chunk: a packet may have thousands
 		return Partial
 	}
 	return a.joinParts(d, from, to, false)

@@ -296,3 +296,38 @@ func TestSCTPWaitingIsEvicted(t *testing.T) {
 		t.Errorf("%d still wait, %d told of those that stayed", len(w.a.sctp.waiting), len(w.log)-told)
 	}
 }
+
+// Retransmissions in the middle of holes make more holes of them, and a packet may have thousands of chunks: neither goes
+// beyond the bounds, at any time.
+func TestSCTPBounds(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	var chunks strings.Builder
+	tsn := uint32(1000)
+	chunks.WriteString(data(all, tsn, 0, okText()))
+	for range 1500 {
+		chunks.WriteString(data(all, tsn+4, 0, "x")) // a hole of three
+		chunks.WriteString(data(all, tsn+2, 0, "x")) // and its middle
+		tsn += 4
+	}
+	w.sctp(1, chunks.String())
+	for _, d := range w.a.sctp.flows {
+		if n := len(d.holes); n == 0 || n > maxHoles {
+			t.Errorf("%d holes", n)
+		}
+	}
+	chunks.Reset()
+	for i := range uint32(2500) { // nothing ends, nothing follows anything, and each comes before all others
+		chunks.WriteString(idata(0, 5000+i, 1, 1<<20-2*i, 7, "x"))
+	}
+	w.a.Counters = Counters{}
+	w.sctp(2, chunks.String())
+	for _, d := range w.a.sctp.flows {
+		if n := cap(d.parts); n > 2*maxParts {
+			t.Errorf("room for %d parts", n)
+		}
+	}
+	if w.a.Counters.Oversize != 2500-maxParts {
+		t.Errorf("%d parts were given up", w.a.Counters.Oversize)
+	}
+}
