@@ -26,6 +26,8 @@ const (
 	maxListed = 64
 	// maxNamed is how many codes or codecs a headline lists.
 	maxNamed = 8
+	// maxHops is how many hops of one message are followed back.
+	maxHops = 16
 	// backLook is how many events are searched for what caused one.
 	backLook = 64
 )

@@ -14,7 +14,7 @@ import (
 func (w *work) both(row *Row, i, j int) {
 	a, b := &w.sides[0].events[i], &w.sides[1].events[j]
 	x, y := &w.sides[0].exchanges[a.exchange], &w.sides[1].exchanges[b.exchange]
-	t := tale{w: w, a: a, b: b}
+	t := tale{w: w, a: a, b: b, at: i, bt: j}
 	t.start()
 	t.way(x, y)
 	t.timing()
@@ -139,9 +139,10 @@ func (w *work) title(side int, e *event) string {
 
 // tale collects the differences of two messages.
 type tale struct {
-	w    *work
-	a, b *event
-	list []Difference
+	w      *work
+	a, b   *event
+	at, bt int // their indices
+	list   []Difference
 }
 
 func (t *tale) add(v Verdict, where, a, b, text string) {
@@ -192,6 +193,7 @@ func (t *tale) texts() {
 			t.sessions(ma, mb, res.Lines)
 		}
 	}
+	t.standIns(ma, mb)
 	l.section(res.Lines, compare.Header)
 	if whole && !t.w.rules.ignores("body") {
 		l.body(res.Lines)
@@ -408,7 +410,7 @@ func (l *lines) verdict(n *compare.Line) Verdict {
 // digest is the verdict on what belongs to a challenge or to its answer.
 func (l *lines) digest(id sip.HeaderID, single bool, n *compare.Line) Verdict {
 	asks := id == sip.HeaderWWWAuthenticate || id == sip.HeaderProxyAuthenticate
-	if !asks && !single && l.w.rules.Replayed && l.sameAnswerer(n) {
+	if !asks && !single && l.w.rules.Replayed && l.sameAnswerer(n) && l.weAnswer() {
 		return Tolerated
 	}
 	if asks && !single && onlyOpaque(n) || !asks && single && l.w.rules.Challenges {
@@ -426,6 +428,23 @@ func (l *lines) sameAnswerer(n *compare.Line) bool {
 		was = to
 	}
 	return okA && okB && user == was && bytes.Equal(sip.Unquote(a.Realm), sip.Unquote(b.Realm))
+}
+
+// weAnswer reports whether the credentials of B are those of a request that we made: their form is ours.
+func (l *lines) weAnswer() bool {
+	b := l.w.sides[1]
+	if b.flow.Ours == nil {
+		return true
+	}
+	at := l.bt
+	for range maxHops {
+		n := b.forwarded(at)
+		if n < 0 || !b.events[n].facts.auth {
+			break
+		}
+		at = n
+	}
+	return b.ours(&b.events[at])
 }
 
 // onlyOpaque reports whether nothing differs in a challenge but what its maker alone understands (RFC 7616 3.3).

@@ -24,6 +24,7 @@ type identities struct {
 	media    map[netip.Addr]bool // that session descriptions and Contacts of A name, with Rules.Replayed
 	contacts map[string]bool     // host names in Contacts of A, likewise
 	seen     map[netip.Addr]bool // of A: messages came from there, or went there
+	stand    standIns            // with Rules.Replayed
 	words    [2]map[string]int
 	targets  map[string]bool             // the values of Rules.Alias
 	callers  [2]func(netip.AddrPort) int // Flow.Who: the participant at a place that no message came from or went to, or nobody
@@ -60,6 +61,7 @@ func (w *work) nameIdentities() {
 	if w.rules.Replayed {
 		id.media, id.contacts = w.mediaHosts()
 		id.seen = w.sides[0].places()
+		id.stand = standIns{of: make(map[string][]string), known: make(map[standKey]string)}
 	}
 	for c, other := range w.sides[0].calls {
 		if other >= 0 {
@@ -174,18 +176,9 @@ func (id *identities) place(side int, host, port string) (string, bool) {
 }
 
 // anywhere reports whether an address of A may be any place: a replay names its own where the recording has one of media,
-// or a Contact's. One that the live side has another one for is that one. One that both sides name may be kept in one
-// header, such as a Route, and be replaced in another.
+// or a Contact's. Which places it may be is judged by standIns.
 func (id *identities) anywhere(side int, a netip.Addr) bool {
-	if side != 0 || !id.media[a] || id.seen[a] {
-		return false
-	}
-	n, bound := id.foreign[0][a]
-	if !bound {
-		return true
-	}
-	same, there := id.foreign[1][a]
-	return there && same == n
+	return side == 0 && id.media[a] && !id.seen[a]
 }
 
 // behind names who is at an address and a port, "" without one.
@@ -289,7 +282,7 @@ func (id *identities) name(side int, host string) (who int, ok bool) {
 			return who, true
 		}
 	}
-	return nobody, id.contacts[host]
+	return nobody, side == 0 && id.contacts[host]
 }
 
 // defaultPort is SIP's.

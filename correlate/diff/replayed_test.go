@@ -160,7 +160,7 @@ func TestReplayedKept(t *testing.T) {
 		{"both are kept", "Route: <sip:203.0.113.7;lr>", relay, relay, "same", "same"},
 		{
 			"another relay", "Route: <sip:203.0.113.7;lr>", "203.0.113.9", own,
-			"media address 10.0.1.10, was 203.0.113.7", "media address 10.0.1.10, was 203.0.113.7",
+			"media address 10.0.1.10, was 203.0.113.7", "header Route is <sip:203.0.113.9;lr>, was <sip:203.0.113.7;lr>",
 		},
 	} {
 		a, b := flow(c.header, relay, relay), flow(c.header, c.kept, c.at)

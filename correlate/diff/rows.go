@@ -175,10 +175,21 @@ func (w *work) transactions(e *event) bool {
 	if x.partner < 0 {
 		return false
 	}
+	was := &w.sides[0].exchanges[x.partner]
 	if e.request() {
-		return e.method == "ACK" && x.status >= 300
+		return e.method == "ACK" && x.status >= 300 && w.sides[0].firstACK(was) == nil && w.sides[1].firstACK(x) == e
 	}
-	return e.method == "CANCEL" && w.sides[0].exchanges[x.partner].status == 0
+	return e.method == "CANCEL" && e.status == 200 && was.status == 0
+}
+
+// firstACK is the first ACK of an exchange that failed, nil for none.
+func (s *side) firstACK(x *exchange) *event {
+	for _, i := range x.events {
+		if e := &s.events[i]; e.request() && e.method == "ACK" {
+			return e
+		}
+	}
+	return nil
 }
 
 // excused reports whether an exchange that one side lacks does not count: a keep-alive, or a challenge when the rules say

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -282,7 +283,7 @@ func (t *tale) attribute(n *compare.Line, where string) {
 	v := t.weight(n, line)
 	switch {
 	case v == Same:
-	case n.Name[0] == 'c' && n.NoA > 0 && n.NoB > 0:
+	case n.Name[0] == 'c' && n.NoA > 0 && n.NoB > 0 && lastWord(a) != lastWord(b):
 		t.add(v, where, a, b, "media address "+clip(lastWord(b))+", was "+clip(lastWord(a)))
 	case n.NoB == 0:
 		t.add(v, where, a, "", clip(a)+" is missing")
@@ -327,7 +328,18 @@ func attributeWeight(line string) Verdict {
 // otherFamily reports whether nothing differs but the version of IP: the participants of a replay correspond, at addresses of
 // another one.
 func (t *tale) otherFamily(n *compare.Line) bool {
-	return t.w.rules.Replayed && family(marked(n.A)) && family(marked(n.B))
+	return t.w.rules.Replayed && family(marked(n.A)) && family(marked(n.B)) && fits(compare.Text(n.B))
+}
+
+// fits reports whether a line that ends in "IP4 192.0.2.1" names the version that the address is of.
+func fits(line string) bool {
+	f := strings.Fields(line)
+	if len(f) < 2 {
+		return false
+	}
+	host, _, _ := strings.Cut(f[len(f)-1], "/")
+	a, err := netip.ParseAddr(host)
+	return err == nil && (f[len(f)-2] == "IP4") == a.Is4()
 }
 
 // family reports whether a word names a version of IP.
