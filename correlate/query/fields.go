@@ -242,7 +242,8 @@ func addressFields() []field {
 		value: transportGetter(),
 		check: checkOneOf("transport", transportNames(math.MaxUint8)),
 	}
-	return append(all, transports)
+	return append(all, transports, text("tunnels", "what its frames were in, outermost layer first, comma-separated; empty for nothing",
+		`tunnels contains "vxlan:5001"`, func(s *correlate.Summary) string { return strings.Join(s.Tunnels, ",") }))
 }
 
 // endpoint makes NAME (address:port), NAME.ip and NAME.port.

@@ -30,6 +30,7 @@ func call() correlate.Summary {
 		EndedBy:   correlate.Callee,
 		UserAgent: "Linphone/5.2", Server: "Asterisk PBX 18", Transports: 1<<decode.UDP | 1<<decode.TLS,
 		Columns: []string{"x", "4711"}, Words: 1, Group: 3, Relation: "b2bua",
+		Tunnels: []string{"vlan:100/vxlan:5001", "gre:7"},
 	}
 }
 
@@ -78,6 +79,11 @@ func TestMatch(t *testing.T) {
 		{`ended_by == "callee"`, true},
 		{`callid endsWith "@10.0.0.1"`, true},
 		{`call_id == 'abc@10.0.0.1'`, true},
+		{`tunnels contains "vxlan"`, true},
+		{`tunnels contains "vxlan:5002"`, false},
+		{`tunnels endsWith "gre:7"`, true},
+		{`tunnels == ""`, false},
+		{`tunnels matches "(^|/|,)gre:"`, true},
 		{`ua matches "^Linphone/[0-9]"`, true},
 		{`ua matches "^linphone"`, false},
 		{`ua not matches "^linphone"`, true},
