@@ -113,7 +113,7 @@ func (s *Streams) segment(i int) {
 
 func (s *Streams) addSegment(f *frame.Packet, pieces []Piece, seq uint64, now int64, u *unit) {
 	seg := stream.Segment{
-		Src: f.Src, Dst: f.Dst, Seq: f.Seq, Ack: f.Ack, Flags: f.Flags, Payload: f.Payload, Pieces: pieces,
+		Src: f.Src, Dst: f.Dst, Path: f.Path, Seq: f.Seq, Ack: f.Ack, Flags: f.Flags, Payload: f.Payload, Pieces: pieces,
 		Cut: f.Cut, Frame: seq, Time: now,
 	}
 	s.carrier(f)

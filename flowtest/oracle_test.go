@@ -17,6 +17,7 @@ var tsharkDiffers = map[string]string{
 	"tcp-midstream":    "it shows what follows a start in the middle of a message as Continuation",
 	"tcp-loss-gap":     "it takes the message after the hole for the rest of the lost one",
 	"icmp-unreachable": "it counts the SIP that ICMP quotes",
+	"tunnel-overlap":   "it makes one conversation of two in different tunnels that have the same addresses and ports",
 }
 
 // found is what tshark sees in the frames of a flow.

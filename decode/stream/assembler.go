@@ -14,7 +14,7 @@ type Assembler struct {
 	limits Limits
 	open   func(s *Segment) Conduit // of Secure; nil for none
 	out    Receiver
-	flows  map[flowKey]*flow
+	flows  map[flowKey]*flow // the first of each; others of the same addresses are its twins
 	newest *flow // by last segment
 	oldest *flow
 	timed  *flow // those that wait for something, the one that waits longest first
@@ -33,6 +33,10 @@ type Assembler struct {
 	sctp    associations
 	in      []piece
 	free    [][]byte
+
+	directions int  // of flows and their twins
+	pathed     bool // something was in a tunnel, or tagged: what streams bring is remembered
+	recent     int  // bytes so remembered
 }
 
 const never = math.MaxInt64
@@ -46,7 +50,7 @@ func NewLimited(out Receiver, l Limits) *Assembler {
 }
 
 // Flows gives the number of directions that are remembered.
-func (a *Assembler) Flows() int { return len(a.flows) }
+func (a *Assembler) Flows() int { return a.directions }
 
 // Bytes gives what all directions hold, bookkeeping included.
 func (a *Assembler) Bytes() int { return a.bytes }
@@ -118,7 +122,7 @@ func (a *Assembler) restart(f *flow, next uint32) {
 		a.detach(f)
 		f.forget()
 	}
-	f.next, f.first, f.known, f.hasSYN = next, next, true, true
+	f.next, f.first, f.known, f.hasSYN, f.born = next, next, true, true, f.last
 	f.confirm = false // a message begins here, if SIP is spoken at all
 }
 
@@ -241,6 +245,9 @@ func (a *Assembler) early(f *flow, n *segment) Fate {
 
 // take frames a segment that begins at f.next.
 func (a *Assembler) take(f *flow, n *segment) Fate {
+	if a.pathed && f.layer == 0 { // of a conduit's output nothing comes twice
+		a.remember(f, n.data)
+	}
 	f.next += uint32(len(n.data)) //nolint:gosec // below 64 KiB
 	if a.open != nil {
 		a.follow(f)
@@ -504,7 +511,17 @@ func (a *Assembler) remove(f *flow) {
 	a.settleTimer(f)
 	a.bytes -= f.charged // the memory that it kept to use again
 	a.unlink(f)
-	delete(a.flows, f.key)
+	a.dropRecent(f)
+	a.directions--
+	if head := a.flows[f.key]; head != f {
+		for ; head.twin != f; head = head.twin {
+		}
+		head.twin = f.twin
+	} else if f.twin != nil {
+		a.flows[f.key] = f.twin
+	} else {
+		delete(a.flows, f.key)
+	}
 	if f.peer != nil {
 		f.peer.peer = nil
 	}
@@ -512,7 +529,7 @@ func (a *Assembler) remove(f *flow) {
 
 // relieve takes from those that hold most and wait longest until the limits are kept. f is what was just used.
 func (a *Assembler) relieve(f *flow) {
-	for len(a.flows) > a.limits.Flows && a.oldest != f {
+	for a.directions > a.limits.Flows && a.oldest != f {
 		a.Counters.Evicted++
 		a.remove(a.oldest)
 	}

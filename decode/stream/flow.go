@@ -26,15 +26,21 @@ func keyOf(src, dst frame.Endpoint) flowKey {
 // flow is one direction of a connection.
 type flow struct {
 	framer
+	lane
 
 	key          flowKey
 	src, dst     frame.Endpoint
 	peer         *flow
+	twin         *flow // the next of the same addresses and ports, on other paths
 	tube         *tube // takes the bytes in the framer's place; nil for none
 	layer        Layer // what the bytes are in already
 	whole        bool  // the conduit before it gives messages, not a stream
 	newer, older *flow // by last segment
 	last         int64 // time of the last segment
+	born         int64 // time of the first one, or of a SYN since
+
+	recent    []byte // newest bytes before recentEnd, kept where there are tunnels
+	recentEnd uint32
 
 	next    uint32 // sequence number of the next byte wanted
 	first   uint32 // of the first byte of the connection, or of the first that was seen
@@ -82,15 +88,16 @@ func distance(a, b uint32) int { return int(int32(b - a)) } //nolint:gosec // th
 
 // flow finds or makes the direction that a segment belongs to, and makes it the newest.
 func (a *Assembler) flow(s *Segment) *flow {
-	key := keyOf(s.Src, s.Dst)
-	f := a.flows[key]
-	if f == nil {
-		f = &flow{key: key, src: s.Src, dst: s.Dst}
-		f.confirm = true
-		a.flows[key] = f
-		if p := a.flows[keyOf(s.Dst, s.Src)]; p != nil && p != f {
-			f.peer, p.peer = p, f
-		}
+	f := a.flows[keyOf(s.Src, s.Dst)]
+	a.pathed = a.pathed || !s.Path.IsZero()
+	switch {
+	case f == nil:
+		f = a.begin(newLane(nil, s), s)
+	case f.twin != nil || len(f.more) > 0 || f.path != s.Path:
+		f = a.laneOf(f, s)
+	}
+	if f.peer == nil && a.pathed {
+		a.pair(f, s)
 	}
 	if a.newest != f {
 		a.unlink(f)
@@ -103,7 +110,9 @@ func (a *Assembler) flow(s *Segment) *flow {
 			a.oldest = f
 		}
 	}
-	f.last = s.Time
+	if f.last = s.Time; !f.known {
+		f.born = s.Time
+	}
 	return f
 }
 
@@ -231,6 +240,7 @@ func (f *flow) giveUp(a *Assembler) {
 	if f.barren > a.limits.Search {
 		a.detach(f)
 		a.release(&f.framer)
+		a.dropRecent(f)
 		f.forget()
 		f.ignored = true
 	}

@@ -15,6 +15,7 @@ import "sipscope/decode/frame"
 // Segment is a TCP segment on its way into the Assembler.
 type Segment struct {
 	Src, Dst frame.Endpoint
+	Path     frame.Path // what the frame was in
 	Seq, Ack uint32
 	Flags    uint8         // frame.SYN and so on
 	Payload  []byte        // valid during the call

@@ -220,6 +220,7 @@ func (a *Assembler) convey(f *flow, b []byte, pieces []piece) Fate {
 	if !t.shared && t.inner.ignored {
 		a.detach(f)
 		a.release(fr)
+		a.dropRecent(f)
 		f.forget()
 		f.ignored = true
 	}
