@@ -22,6 +22,6 @@ func (s *Streams) association(i int) {
 func (s *Streams) addSCTP(f *frame.Packet, pieces []Piece, seq uint64, now int64, u *unit) {
 	s.carrier(f)
 	u.outcome = s.outcome(s.tcp.AddSCTP(&stream.SCTPPacket{
-		Src: f.Src, Dst: f.Dst, Payload: f.Payload, Pieces: pieces, Frame: seq, Time: now,
+		Src: f.Src, Dst: f.Dst, Path: f.Path, Payload: f.Payload, Pieces: pieces, Frame: seq, Time: now,
 	}))
 }

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"hash/maphash"
 	"math"
 
 	"sipscope/decode/frame"
@@ -15,7 +16,7 @@ type Assembler struct {
 	open   func(s *Segment) Conduit // of Secure; nil for none
 	out    Receiver
 	flows  map[flowKey]*flow // the first of each; others of the same addresses are its twins
-	newest *flow // by last segment
+	newest *flow             // by last segment
 	oldest *flow
 	timed  *flow // those that wait for something, the one that waits longest first
 	last   *flow // of timed
@@ -34,7 +35,8 @@ type Assembler struct {
 	in      []piece
 	free    [][]byte
 
-	directions int  // of flows and their twins
+	directions int // of flows and their twins
+	seed       maphash.Seed
 	pathed     bool // something was in a tunnel, or tagged: what streams bring is remembered
 	recent     int  // bytes so remembered
 }
@@ -46,7 +48,7 @@ func New(out Receiver) *Assembler { return NewLimited(out, DefaultLimits()) }
 
 // NewLimited is New with other limits.
 func NewLimited(out Receiver, l Limits) *Assembler {
-	return &Assembler{flows: map[flowKey]*flow{}, out: out, limits: l, due: never}
+	return &Assembler{flows: map[flowKey]*flow{}, out: out, limits: l, due: never, seed: maphash.MakeSeed()}
 }
 
 // Flows gives the number of directions that are remembered.
@@ -245,9 +247,7 @@ func (a *Assembler) early(f *flow, n *segment) Fate {
 
 // take frames a segment that begins at f.next.
 func (a *Assembler) take(f *flow, n *segment) Fate {
-	if a.pathed && f.layer == 0 { // of a conduit's output nothing comes twice
-		a.remember(f, n.data)
-	}
+	a.remember(f, n.data)
 	f.next += uint32(len(n.data)) //nolint:gosec // below 64 KiB
 	if a.open != nil {
 		a.follow(f)
@@ -512,16 +512,7 @@ func (a *Assembler) remove(f *flow) {
 	a.bytes -= f.charged // the memory that it kept to use again
 	a.unlink(f)
 	a.dropRecent(f)
-	a.directions--
-	if head := a.flows[f.key]; head != f {
-		for ; head.twin != f; head = head.twin {
-		}
-		head.twin = f.twin
-	} else if f.twin != nil {
-		a.flows[f.key] = f.twin
-	} else {
-		delete(a.flows, f.key)
-	}
+	a.forgetKey(f)
 	if f.peer != nil {
 		f.peer.peer = nil
 	}

@@ -15,6 +15,8 @@ type sctpKey struct {
 
 // sctpFlow is a direction of an association. It has a direction's framer, but not its sequence numbers.
 type sctpFlow struct {
+	lane
+	twin         *sctpFlow // the next of the same key, on other paths
 	out          flow
 	key          sctpKey
 	newer, older *sctpFlow // by last packet
@@ -22,6 +24,7 @@ type sctpFlow struct {
 	known   bool
 	high    uint32                 // highest TSN so far
 	seen    [tsnWindow / 64]uint64 // of the TSNs up to high
+	sums    [tsnSums]uint32        // of the newest chunks, where there are tunnels: by TSN
 	holes   []tsnHole              // by time
 	parts   []part                 // fragments of messages that are not whole, ordered by part.sorts
 	charged int                    // its part of associations.bytes
@@ -37,6 +40,7 @@ type tsnHole struct {
 
 const (
 	tsnWindow = 2048    // TSNs that are told from duplicates
+	tsnSums   = 64      // chunks whose bytes are known again
 	tsnFar    = 1 << 20 // between two TSNs of one association; beyond, it must be another one
 	maxHoles  = 64
 	maxParts  = 1024
@@ -44,7 +48,8 @@ const (
 
 // associations are all directions of SCTP.
 type associations struct {
-	flows          map[sctpKey]*sctpFlow
+	flows          map[sctpKey]*sctpFlow // the first of each; others of the same key are its twins
+	directions     int                   // of flows and their twins
 	newest, oldest *sctpFlow
 	bytes          int
 	waiting        []*sctpFlow // with holes or fragments, in the order in which they began to wait; nil for one removed
@@ -52,22 +57,20 @@ type associations struct {
 	due            int64       // when the first of them may have waited long enough; 0 for never
 }
 
-// association finds or makes the direction that a packet belongs to, and makes it the newest.
-func (a *Assembler) association(s *SCTPPacket) *sctpFlow {
+// association finds or makes the direction that a chunk of a packet belongs to, and makes it the newest.
+func (a *Assembler) association(s *SCTPPacket, g *glimpse) *sctpFlow {
 	c := &a.sctp
 	key := sctpKey{tag: binary.BigEndian.Uint32(s.Payload[4:]), ports: binary.BigEndian.Uint32(s.Payload)}
 	if key.tag == 0 {
 		key.addresses = keyOf(s.Src, s.Dst)
 	}
-	d := c.flows[key]
+	head := c.flows[key]
+	d := head
+	if d != nil && (d.twin != nil || len(d.more) > 0 || d.path != s.Path) {
+		d = a.sctpLane(head, s, g)
+	}
 	if d == nil {
-		if c.flows == nil {
-			c.flows = map[sctpKey]*sctpFlow{}
-		}
-		d = &sctpFlow{key: key}
-		d.out.layer = LayerSCTP
-		c.flows[key] = d
-		d.charge(a, sctpCost)
+		d = a.beginSCTP(key, s)
 	} else {
 		c.unlink(d)
 	}
@@ -82,8 +85,43 @@ func (a *Assembler) association(s *SCTPPacket) *sctpFlow {
 	return d
 }
 
+// beginSCTP remembers a new direction.
+func (a *Assembler) beginSCTP(key sctpKey, s *SCTPPacket) *sctpFlow {
+	c := &a.sctp
+	d := &sctpFlow{key: key, lane: lane{path: s.Path}}
+	d.out.layer = LayerSCTP
+	if c.flows == nil {
+		c.flows = map[sctpKey]*sctpFlow{}
+	}
+	if head := c.flows[key]; head != nil {
+		d.twin, head.twin = head.twin, d
+	} else {
+		c.flows[key] = d
+	}
+	c.directions++
+	d.charge(a, sctpCost)
+	return d
+}
+
+// forgetKey takes a direction out of those of its key.
+func (c *associations) forgetKey(d *sctpFlow) {
+	c.directions--
+	head := c.flows[d.key]
+	switch {
+	case head != d:
+		for head.twin != d {
+			head = head.twin
+		}
+		head.twin = d.twin
+	case d.twin != nil:
+		c.flows[d.key] = d.twin
+	default:
+		delete(c.flows, d.key)
+	}
+}
+
 // sctpCost is about what a direction takes, in bytes.
-const sctpCost = 1024
+const sctpCost = 1280
 
 func (c *associations) unlink(d *sctpFlow) {
 	if d.newer != nil {
@@ -332,7 +370,7 @@ func (a *Assembler) removeSCTP(d *sctpFlow) {
 	c := &a.sctp
 	c.bytes -= d.charged
 	c.unlink(d)
-	delete(c.flows, d.key)
+	c.forgetKey(d)
 	if d.waits {
 		c.waiting[d.place] = nil // a search for it would take as long as there are directions
 		c.left++
@@ -352,7 +390,7 @@ func (a *Assembler) relieveParts(d *sctpFlow) {
 func (a *Assembler) relieveSCTP(d *sctpFlow) {
 	c := &a.sctp
 	c.wait(d, &a.limits)
-	for (c.bytes > a.limits.Total/4 || len(c.flows) > a.limits.Flows/4) && c.oldest != d {
+	for (c.bytes > a.limits.Total/4 || c.directions > a.limits.Flows/4) && c.oldest != d {
 		a.Counters.Evicted++
 		a.removeSCTP(c.oldest)
 	}

@@ -92,7 +92,7 @@ func (a *Assembler) flow(s *Segment) *flow {
 	a.pathed = a.pathed || !s.Path.IsZero()
 	switch {
 	case f == nil:
-		f = a.begin(newLane(nil, s), s)
+		f = a.begin(newLane(s), s)
 	case f.twin != nil || len(f.more) > 0 || f.path != s.Path:
 		f = a.laneOf(f, s)
 	}

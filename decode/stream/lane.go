@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"slices"
 
 	"sipscope/decode/frame"
 )
@@ -32,15 +33,7 @@ type lane struct {
 
 // has reports whether a path is one of the lane's.
 func (l *lane) has(p *frame.Path) bool {
-	if l.path == *p {
-		return true
-	}
-	for i := range l.more {
-		if l.more[i] == *p {
-			return true
-		}
-	}
-	return false
+	return l.path == *p || slices.Contains(l.more, *p)
 }
 
 // like reports whether a path is in the same tags, labels and tunnels as one of the lane's, whatever their ends and
@@ -77,11 +70,8 @@ func (l *lane) leave(p *frame.Path) (left bool) {
 		l.more = append(l.more[:0], l.more[1:]...)
 		return true
 	}
-	for i := range l.more {
-		if l.more[i] == *p {
-			l.more = append(l.more[:i], l.more[i+1:]...)
-			break
-		}
+	if i := slices.Index(l.more, *p); i >= 0 {
+		l.more = slices.Delete(l.more, i, i+1)
 	}
 	return true
 }
@@ -98,17 +88,12 @@ func (a *Assembler) laneOf(head *flow, s *Segment) *flow {
 	for f != nil && !f.has(&s.Path) {
 		f, n = f.twin, n+1
 	}
-	if f != nil && len(f.more) == 0 && head.twin == nil {
-		return f
-	}
+	var left *flow
 	if f != nil && len(f.more) > 0 && f.belies(s) {
-		left := newLane(f, s)
+		left = f
 		f.leave(&s.Path)
 		f.partFrom(&s.Path)
-		if v := a.joined(head, f, s); v != nil {
-			return v
-		}
-		return a.begin(left, s)
+		n, f = 0, nil
 	}
 	if v := a.joined(head, f, s); v != nil {
 		if f != nil && !f.leave(&s.Path) {
@@ -123,7 +108,11 @@ func (a *Assembler) laneOf(head *flow, s *Segment) *flow {
 		a.Counters.Evicted++
 		a.remove(stalest(head))
 	}
-	return a.begin(newLane(nil, s), s)
+	made := newLane(s)
+	if left != nil {
+		made.startLike(left, s.Seq)
+	}
+	return a.begin(made, s)
 }
 
 // joined looks for another direction than f to which a segment belongs by its bytes, and has its path join that. Where
@@ -145,15 +134,18 @@ func (a *Assembler) joined(head, f *flow, s *Segment) *flow {
 	return nil
 }
 
-// newLane makes a direction for a segment whose path belongs to no other one. It was f's until now: where they seemed to
-// have the same beginning, they both do.
-func newLane(f *flow, s *Segment) *flow {
+// newLane makes a direction for a segment whose path belongs to no other one.
+func newLane(s *Segment) *flow {
 	n := &flow{key: keyOf(s.Src, s.Dst), src: s.Src, dst: s.Dst, lane: lane{path: s.Path}}
 	n.confirm = true
-	if f != nil && f.hasSYN && f.first == s.Seq {
-		n.next, n.first, n.known, n.hasSYN, n.born, n.confirm = f.first, f.first, true, true, f.born, false
-	}
 	return n
+}
+
+// startLike begins a direction at seq where o does, to which its path belonged until now: both had the same SYN.
+func (f *flow) startLike(o *flow, seq uint32) {
+	if o.hasSYN && o.first == seq {
+		f.next, f.first, f.known, f.hasSYN, f.born, f.confirm = seq, seq, true, true, o.born, false
+	}
 }
 
 // begin remembers a new direction, and the other one of the same connection.
@@ -166,6 +158,23 @@ func (a *Assembler) begin(f *flow, s *Segment) *flow {
 	a.directions++
 	a.pair(f, s)
 	return f
+}
+
+// forgetKey takes a direction out of those of its addresses and ports.
+func (a *Assembler) forgetKey(f *flow) {
+	a.directions--
+	head := a.flows[f.key]
+	switch {
+	case head != f:
+		for head.twin != f {
+			head = head.twin
+		}
+		head.twin = f.twin
+	case f.twin != nil:
+		a.flows[f.key] = f.twin
+	default:
+		delete(a.flows, f.key)
+	}
 }
 
 // pair finds the other direction of a connection. Where there are several it is the one whose bytes the segment
@@ -281,8 +290,12 @@ func (f *flow) compare(s *Segment) (same int, differ bool) {
 	return n, !bytes.Equal(b[:n], f.recent[at:at+n])
 }
 
-// remember keeps the newest bytes of a direction, which begin at f.next.
+// remember keeps the newest bytes of a direction, which begin at f.next, where there are tunnels. Of what comes out of a
+// conduit nothing comes twice.
 func (a *Assembler) remember(f *flow, b []byte) {
+	if !a.pathed || f.layer != 0 {
+		return
+	}
 	if f.recent == nil {
 		f.recent = make([]byte, 0, recentBytes)
 		if a.recent += recentBytes; a.recent > a.limits.Total/8 {

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,7 +17,8 @@ import (
 // vlan is the path of a frame with tags, outermost first; none for a frame in nothing.
 func vlan(tb testing.TB, ids ...uint16) frame.Path {
 	tb.Helper()
-	b := make([]byte, 12)
+	var b []byte
+	b = append(b, make([]byte, 12)...)
 	for _, id := range ids {
 		b = append(b, 0x81, 0, byte(id>>8), byte(id))
 	}
@@ -58,7 +60,7 @@ func (h *host) segment(flags uint8, text string) {
 func (h *host) say(text string) { h.segment(frame.ACK|frame.PSH, text) }
 
 // on plays a segment on a path.
-func (w *wire) on(path frame.Path, src, dst frame.Endpoint, seq, ack uint32, flags uint8, text string) Fate {
+func (w *wire) on(path frame.Path, src, dst frame.Endpoint, seq, ack uint32, flags uint8, text string) {
 	w.frame++
 	w.now += ms / 10
 	s := Segment{
@@ -71,7 +73,7 @@ func (w *wire) on(path frame.Path, src, dst frame.Endpoint, seq, ack uint32, fla
 		s.Pieces = []frame.Piece{{Seq: w.frame, Loc: capture.Loc{Off: int64(len(w.file))}, Len: uint32(len(text))}}
 		w.file = append(w.file, text...)
 	}
-	return w.a.Add(&s)
+	w.fates = append(w.fates, w.a.Add(&s))
 }
 
 // shake is the handshake.
@@ -263,5 +265,85 @@ func TestLaneBounds(t *testing.T) {
 	}
 	if len(w.log) < 4980 { // without acknowledgements some fit by chance
 		t.Errorf("%d messages of 5000", len(w.log))
+	}
+}
+
+// sctpOn plays an SCTP packet on a path, from Alice to Bob.
+func (w *wire) sctpOn(path frame.Path, tag uint32, chunks string) {
+	w.frame++
+	w.now += ms / 10
+	b := []byte{0x13, 0xc4, 0x13, 0xc5}
+	b = append(binary.BigEndian.AppendUint32(b, tag), "sum!"+chunks...)
+	p := frame.Piece{Seq: w.frame, Loc: capture.Loc{Off: int64(len(w.file))}, Len: uint32(len(b))}
+	w.file = append(w.file, b...)
+	w.a.AddSCTP(&SCTPPacket{
+		Src: alice, Dst: bob, Path: path, Payload: b, Frame: w.frame, Time: w.now, Pieces: []frame.Piece{p},
+	})
+}
+
+// TestSCTPLanes plays two associations of the same tag and ports, one of them seen twice.
+func TestSCTPLanes(t *testing.T) {
+	t.Parallel()
+	one, two := vlan(t, 1), vlan(t, 2)
+	for _, c := range []struct {
+		name   string
+		tsn    [2]uint32
+		copies []frame.Path // of the first one
+		cut    int          // of each message, bytes in the first chunk; 0 for one chunk
+	}{
+		{"far numbers", [2]uint32{1, 1 << 30}, nil, 0},
+		{"the same numbers", [2]uint32{1, 1}, nil, 0},
+		{"the same numbers, over their end", [2]uint32{^uint32(9), ^uint32(9)}, nil, 0},
+		{"one seen twice", [2]uint32{1, 1}, []frame.Path{{}}, 0},
+		{"one seen three times, in fragments", [2]uint32{7, 7}, []frame.Path{vlan(t, 9, 1), {}}, 31},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t)
+			var want []string
+			for n := range 100 {
+				for i, name := range []string{"first", "the-other"} {
+					var chunks string
+					text := numbered(name, n)
+					if c.cut > 0 {
+						chunks = data(dataBegin, c.tsn[i], uint16(n), text[:c.cut])
+						c.tsn[i]++
+						text = text[c.cut:]
+						chunks += data(dataEnd, c.tsn[i], uint16(n), text)
+					} else {
+						chunks = data(all, c.tsn[i], uint16(n), text)
+					}
+					c.tsn[i]++
+					paths := []frame.Path{two}
+					if i == 0 {
+						paths = append([]frame.Path{one}, c.copies...)
+					}
+					for _, p := range paths {
+						w.sctpOn(p, 5, chunks)
+					}
+					want = append(want, talk(name, n)[0])
+				}
+			}
+			w.a.Flush(w.frame, w.now)
+			slices.Sort(want)
+			if diff := cmp.Diff(want, w.startLines()); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+			if w.a.sctp.directions != 0 || len(w.a.sctp.flows) != 0 || w.a.sctp.bytes != 0 {
+				t.Errorf("%d directions and %d bytes are left", w.a.sctp.directions, w.a.sctp.bytes)
+			}
+		})
+	}
+}
+
+// TestSCTPLaneBounds plays chunks of the same tag in a new tunnel each.
+func TestSCTPLaneBounds(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	for i := range 5000 {
+		w.sctpOn(vlan(t, uint16(i), uint16(i/7)), 5, data(all, uint32(i)*123457, 0, numbered("x", i)))
+	}
+	if w.a.sctp.directions > maxLanes || w.a.Counters.Evicted == 0 || len(w.log) < 4990 {
+		t.Errorf("%d directions, %d evicted, %d messages", w.a.sctp.directions, w.a.Counters.Evicted, len(w.log))
 	}
 }

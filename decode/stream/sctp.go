@@ -21,6 +21,7 @@ import (
 // SCTPPacket is an SCTP packet on its way into the Assembler.
 type SCTPPacket struct {
 	Src, Dst frame.Endpoint // the ports are the packet's, whatever stands here
+	Path     frame.Path     // what the frame was in
 	Payload  []byte         // from the common header on; valid during the call
 	Pieces   []frame.Piece  // where Payload lies in the capture; valid during the call
 	Frame    uint64         // number of the frame, 1-based
@@ -96,6 +97,7 @@ func (a *Assembler) AddSCTP(s *SCTPPacket) Fate {
 	for _, p := range s.Pieces {
 		a.in = append(a.in, piece{p, s.Time, p.Seq})
 	}
+	a.pathed = a.pathed || !s.Path.IsZero()
 	a.emitted = 0
 	fate := Empty
 	var d *sctpFlow
@@ -113,14 +115,16 @@ func (a *Assembler) AddSCTP(s *SCTPPacket) Fate {
 		case !c.counts():
 			continue
 		}
+		g := a.glimpse(&c)
 		if d == nil {
-			d = a.association(s)
+			d = a.association(s, &g)
 		}
-		if c.kind == chunkForward || c.kind == chunkIForward {
-			d.forward(a, binary.BigEndian.Uint32(c.b[4:]))
-		} else {
-			fate = fate.or(a.chunk(d, s.Time, &c))
+		if !g.data {
+			d.forward(a, g.tsn)
+			continue
 		}
+		fate = fate.or(a.chunk(d, s.Time, &c))
+		d.sums[g.tsn%tsnSums] = g.sum
 	}
 	if d != nil {
 		a.relieveSCTP(d)
