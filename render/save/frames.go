@@ -120,11 +120,13 @@ func writePcapng(ctx context.Context, o *output, job *Job) error {
 // writeFrames collects the frames that carried the messages, and copies them from a second pass.
 func writeFrames(ctx context.Context, o *output, job *Job, w packetWriter) error {
 	var frames frameSet
+	connections := wsFrames{}
 	o.p.TotalFrames = -1
 	for c := range o.calls(job) {
 		for i := range c.Messages {
 			if job.Messages == nil || job.Messages(c, i) {
 				frames.addMessage(&c.Messages[i])
+				connections.addMessage(&c.Messages[i])
 			}
 		}
 	}
@@ -133,6 +135,9 @@ func writeFrames(ctx context.Context, o *output, job *Job, w packetWriter) error
 	}
 	if frames.n == 0 {
 		return ErrNothing
+	}
+	if err := connections.add(ctx, o, job.Source.Frames, &frames); err != nil {
+		return err
 	}
 	o.p.TotalFrames, o.p.LastPass = frames.n, frames.last
 	if err := copyFrames(ctx, o, job.Source.Frames, &frames, w); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"sipscope/capture"
 	"sipscope/correlate"
+	"sipscope/decode"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type archive struct {
 	files *capture.Files
 	board *correlate.Board
+	vault *decode.Vault
 }
 
 // project is the path of one of the project's captures.
@@ -33,8 +35,9 @@ func read(tb testing.TB, paths ...string) *archive {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { files.Close() })
-	a := &archive{files: files, board: &correlate.Board{}}
-	err = correlate.Run(context.Background(), files, correlate.Config{Workers: 1, Board: a.board})
+	a := &archive{files: files, board: &correlate.Board{}, vault: decode.NewVault(decode.VaultOptions{Dir: tb.TempDir()})}
+	tb.Cleanup(func() { a.vault.Close() })
+	err = correlate.Run(context.Background(), files, correlate.Config{Workers: 1, Board: a.board, Vault: a.vault})
 	if err != nil && !errors.Is(err, capture.ErrDamaged) {
 		tb.Fatal(err)
 	}
@@ -42,7 +45,7 @@ func read(tb testing.TB, paths ...string) *archive {
 }
 
 func (a *archive) text(c *correlate.Call, message int) ([]byte, error) {
-	return FromFiles(a.files).Text(c, message)
+	return decode.ReadText(a.vault.Reader(a.files), c.Messages[message].Pieces)
 }
 
 func (a *archive) nums() []uint32 {
