@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -88,19 +89,19 @@ func run(t *testing.T, path string, cfg correlate.Config) (*correlate.Board, err
 }
 
 // secretsOf gives the TLS keys of a capture: those beside it, and those in it.
-func secretsOf(path string, files *capture.Files) func() [][]byte {
+func secretsOf(path string, files *capture.Files) func() iter.Seq[[]byte] {
 	var log [][]byte
 	if b, err := os.ReadFile(strings.TrimSuffix(path, filepath.Ext(path)) + ".keys"); err == nil {
 		log = append(log, b)
 	}
 	known := 0
-	return func() [][]byte {
+	return func() iter.Seq[[]byte] {
 		out := log
 		log = nil
 		if inside := files.Secrets(); len(inside) > known {
 			out, known = append(out, inside[known:]...), len(inside)
 		}
-		return out
+		return slices.Values(out)
 	}
 }
 
