@@ -154,8 +154,8 @@ type opener struct {
 	tries   []*attempt
 	now     *attempt // what fitted last
 	failed  uint64   // packets in a row that nothing fits
-	left    int    // of maxTries
-	budget  int    // of maxSearch
+	left    int      // of maxTries
+	budget  int      // of maxSearch
 	scratch []byte
 	opened  Opened
 }
