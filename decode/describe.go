@@ -180,6 +180,8 @@ func (s *describer) attribute(b []byte) {
 		s.direct(sdp.Inactive)
 	case "rtpmap":
 		s.rtpmap(value)
+	case "fmtp":
+		s.fmtp(value)
 	case "candidate":
 		s.candidate(value)
 	default:
@@ -233,6 +235,22 @@ func (s *describer) rtpmap(b []byte) {
 		clock, _ := number(rate)
 		c.Name, c.Clock = CodecName{}, clock
 		copy(c.Name[:], name)
+	}
+}
+
+// fmtp reads which payload type redundant data carry first: "63 111/111" (RFC 2198 5). Other parameters are not looked at.
+func (s *describer) fmtp(b []byte) {
+	v, b := word(b)
+	pt, ok := number(v)
+	first, _, listed := bytes.Cut(b, []byte("/"))
+	primary, known := number(first)
+	if !ok || !listed || !known || primary > rtp.MaxPT || !s.inMedia || s.skip {
+		return
+	}
+	for i := s.from; i < len(s.m.codecs); i++ {
+		if c := &s.m.codecs[i]; uint32(c.PT) == pt {
+			c.Primary = uint8(primary) + 1 //nolint:gosec // at most MaxPT
+		}
 	}
 }
 
@@ -313,7 +331,7 @@ func (s *describer) mapped() {
 	l, m := &s.line, s.m
 	for i := s.from; i < len(m.codecs); i++ {
 		c := &m.codecs[i]
-		l.Set = mix(l.Set^uint64(c.PT)<<32^uint64(c.Clock), maphash.Bytes(s.d.hash.seed, c.Name[:]))
+		l.Set = mix(l.Set^uint64(c.Primary)<<40^uint64(c.PT)<<32^uint64(c.Clock), maphash.Bytes(s.d.hash.seed, c.Name[:]))
 	}
 	l.Set |= 1
 	l.Codecs = m.codecs[s.from:len(m.codecs):len(m.codecs)]

@@ -26,6 +26,9 @@ func described(tb testing.TB, d *Decoder, body string) string {
 			l.Candidate, l.Direction, l.Ptime)
 		for _, c := range l.Codecs {
 			fmt.Fprintf(&b, " %d:%s/%d", c.PT, c.Name, c.Clock)
+			if c.Primary != 0 {
+				fmt.Fprintf(&b, ">%d", c.Primary-1)
+			}
 		}
 		b.WriteByte('\n')
 	}
@@ -57,6 +60,11 @@ func TestDescribe(t *testing.T) {
 			"1 t38 10.0.0.1:4002 rtp=false control=false mux=false secure=false ice=false sendrecv 0\n" +
 				"2 msrp 10.0.0.1:2855 rtp=false control=false mux=false secure=false ice=false sendrecv 0\n" +
 				"3 bfcp 10.0.0.1:4006 rtp=false control=false mux=false secure=false ice=false sendrecv 0\n",
+		},
+		{
+			"redundancy", "c=IN IP4 10.0.0.1\nm=audio 4000 RTP/AVP 63 111 101\na=fmtp:63 111/111\na=rtpmap:63 red/48000/2\na=rtpmap:111 opus/48000/2\n" +
+				"a=fmtp:111 useinbandfec=1\na=fmtp:101 0-15,32/8\na=fmtp:111 x/1\na=fmtp:111 300/1\na=fmtp:5 5/5\n",
+			"0 audio 10.0.0.1:4000 rtp=true control=false mux=false secure=false ice=false sendrecv 0 63:red/48000>111 111:opus/48000 101:/0\n",
 		},
 		{"on hold by RFC 2543", "c=IN IP4 0.0.0.0\nm=audio 4000 RTP/AVP 0\n", ""},
 		{"names", "c=IN IP4 media.example.com\nm=audio 4000 RTP/AVP 0\n", ""},

@@ -146,6 +146,8 @@ type Codec struct {
 	Clock uint32 // Hz, 0 unknown
 	PT    uint8
 	Name  CodecName
+	// Primary is 1 more than the payload type that redundant data (RFC 2198 5) begins its list in a=fmtp with; 0 not told.
+	Primary uint8
 }
 
 // Bounds of what is taken of one description.

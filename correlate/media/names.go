@@ -255,7 +255,7 @@ func (t *Tracker) relearn(r *streamRec) {
 	for i := r.payloads; i != 0; {
 		p := t.payloads.at(i)
 		if c := t.names.codec(r, p.pt); c.Clock != 0 {
-			p.name, p.clock = c.Name, c.Clock
+			t.learn(r, p, &c)
 		}
 		i = p.next
 	}
@@ -286,6 +286,8 @@ func (t *Tracker) symmetric(r *streamRec) bool {
 const (
 	eventName = "telephone-event" // RFC 4733
 	noiseName = "CN"              // RFC 3389
+
+	redundantName = "red" // RFC 2198
 )
 
 func isEvent(n *decode.CodecName) bool { return named(n, eventName) }

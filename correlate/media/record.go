@@ -30,6 +30,7 @@ type streamRec struct {
 	run       uint8 // packets of a candidate that continued each other
 	event     bool  // pt is a telephone-event
 	noise     bool  // pt is comfort noise
+	red       bool  // pt is redundant data (RFC 2198)
 	after     bool  // the packet before was comfort noise
 	renamed   bool  // SDP of another call named its destination since
 	clock     uint32
@@ -93,6 +94,10 @@ type payloadRec struct {
 	next           uint32
 	pt             uint8
 	name           decode.CodecName
+
+	carries            decode.CodecName // of redundant data (RFC 2198): its primary encoding; carriesClock is 0 while unknown
+	carriesClock       uint32
+	primaries, primary uint64 // packets that could be read, and bytes of their primary encoding
 }
 
 // maxPayloads is how many payload types of a stream are told apart; later ones count with the last.

@@ -119,6 +119,7 @@ func (t *Tracker) addPayloads(r *streamRec, s *Stream) {
 		p := t.payloads.at(i)
 		s.Payloads = append(s.Payloads, Payload{
 			PT: p.pt, Name: p.name.String(), Clock: p.clock, Packets: p.packets, Bytes: p.bytes, First: p.first,
+			Carries: p.carries.String(),
 		})
 		i = p.next
 	}
@@ -151,11 +152,12 @@ func (t *Tracker) rate(r *streamRec) (rating, mos float64) {
 	if r.control != 0 {
 		rtt = t.controls.at(r.control).reports.RTT
 	}
+	name, clock, packets, bytes := p.sound()
 	var kbps float64
 	if ptime > 0 {
-		kbps = float64(p.bytes) * 8e6 / float64(p.packets) / float64(ptime)
+		kbps = float64(bytes) * 8e6 / float64(packets) / float64(ptime)
 	}
-	codec, ok := emodel.Lookup(p.name.String(), p.clock, kbps)
+	codec, ok := emodel.Lookup(name.String(), clock, kbps)
 	if !ok {
 		return 0, 0
 	}
@@ -196,8 +198,9 @@ func (t *Tracker) Brief(num uint32) Brief {
 		if p.clock != 0 {
 			b.MaxJitter = max(b.MaxJitter, int64(r.timing.max))
 		}
-		name := Payload{PT: p.pt, Name: p.name.String()}
-		if label := name.Label(); !slices.Contains(names, label) {
+		name, _, _, _ := p.sound()
+		is := Payload{PT: p.pt, Name: name.String()}
+		if label := is.Label(); !slices.Contains(names, label) {
 			names = append(names, label)
 		}
 	}
@@ -213,9 +216,12 @@ const briefLook = 64
 const fewPackets = 10
 
 // Codec is the encoding name of the payload type with the most packets that is no event and no comfort noise; of a type
-// without a name "PT n".
+// without a name "PT n", of redundant data its primary encoding.
 func (s *Stream) Codec() string {
 	if p := s.Main(); p != nil {
+		if p.Carries != "" {
+			return p.Carries
+		}
 		return p.Label()
 	}
 	return ""

@@ -78,7 +78,8 @@ type Payload struct {
 	Clock   uint32 // Hz; 0 unknown
 	Packets uint64
 	Bytes   uint64
-	First   int64 // packet time of the first
+	First   int64  // packet time of the first
+	Carries string // of redundant data (RFC 2198): encoding name of its newest primary block, else of the first in a=fmtp; "" unknown
 }
 
 // Second is a second of a stream, by packet time since its first packet.

@@ -275,6 +275,7 @@ func (t *Tracker) take(r *streamRec, m *decode.Media, how manner) {
 	switch {
 	case r.event:
 		t.event(r, m)
+	case r.red && t.redundant(r, m):
 	case how.clocked:
 		counts := nth > 0 && !h.Marker && !r.noise && !r.after
 		r.timing.arrive(m.Time, h.Timestamp, r.clock, nth, counts)
@@ -361,7 +362,7 @@ func (t *Tracker) payloadOf(r *streamRec, pt uint8, now int64) {
 	i, p := t.payloads.alloc()
 	p.pt, p.first = pt, now
 	c := t.names.codec(r, pt)
-	p.name, p.clock = c.Name, c.Clock
+	t.learn(r, p, &c)
 	r.nPayloads++
 	if last == 0 {
 		r.payloads = i
@@ -375,10 +376,11 @@ func (t *Tracker) usePayload(r *streamRec, i uint32) {
 	p := t.payloads.at(i)
 	r.payload, r.clock = i, p.clock
 	r.event, r.noise = isEvent(&p.name), p.pt == 13 || p.pt == 19 || isNoise(&p.name)
+	r.red = named(&p.name, redundantName)
 }
 
-// event gives a telephone-event to the stream's presses.
-func (t *Tracker) event(r *streamRec, m *decode.Media) {
+// pressesOf gives the presses of a stream.
+func (t *Tracker) pressesOf(r *streamRec) *dtmf.Tracker {
 	if r.presses == 0 {
 		if k := len(t.unused); k > 0 {
 			r.presses = t.unused[k-1]
@@ -389,10 +391,15 @@ func (t *Tracker) event(r *streamRec, m *decode.Media) {
 			r.presses = uint32(len(t.presses)) //nolint:gosec // at most Limits.Streams
 		}
 	}
+	return &t.presses[r.presses-1]
+}
+
+// event gives a telephone-event to the stream's presses.
+func (t *Tracker) event(r *streamRec, m *decode.Media) {
 	h := &m.RTP
 	p := rtp.Packet{Marker: h.Marker, PT: h.PT, Seq: h.Seq, Timestamp: h.Timestamp, SSRC: h.SSRC, Payload: m.Payload()}
 	if !r.flags.has(nameSecure) { // an encrypted event is noise
-		t.presses[r.presses-1].Packet(m.Time, m.Seq, r.clock, &p)
+		t.pressesOf(r).Packet(m.Time, m.Seq, r.clock, &p)
 	}
 }
 

@@ -186,6 +186,9 @@ func appendPayloads(dst []byte, all []media.Payload) []byte {
 		o.number("pt", uint64(p.PT))
 		o.word("name", p.Name)
 		o.positive("clock", uint64(p.Clock))
+		if p.Carries != "" {
+			o.text("carries", p.Carries)
+		}
 		o.number("packets", p.Packets)
 		o.number("bytes", p.Bytes)
 	})

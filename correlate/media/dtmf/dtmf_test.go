@@ -375,3 +375,44 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// TestCopy gives a tracker copies of events in redundant data (RFC 2198): only those of a press that was wholly lost make one.
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	six := func() *Tracker { // six presses of 40 ms, 60 ms apart: ends with numbers 3, 6, ..., 18
+		tr := &Tracker{}
+		for i := range 6 {
+			for j := range 3 {
+				feed(tr, uint64(3*i+j+1), pkt{int64(60*i + 20*j), uint16(3*i + j + 1), uint32(480 * i), j == 0, uint8(i), j == 2, uint16(min(j+1, 2) * 160)})
+			}
+		}
+		return tr
+	}
+	for _, test := range []struct {
+		name  string
+		copy  pkt
+		tr    *Tracker
+		want  string
+		start int64 // ms, of the last press
+	}{
+		{"of the newest press", pkt{at: 300, seq: 18, ts: 2400, code: 5, end: true, dur: 320}, six(), "0/40 1/40 2/40 3/40 4/40 5/40", 300},
+		{"of a press that is remembered no more", pkt{at: 0, seq: 18, ts: 0, code: 0, end: true, dur: 320}, six(), "0/40 1/40 2/40 3/40 4/40 5/40", 300},
+		{"the same behind a packet that was lost", pkt{at: 0, seq: 19, ts: 0, code: 0, end: true, dur: 320}, six(), "0/40 1/40 2/40 3/40 4/40 5/40", 300},
+		{"of a packet that came, by a sender that moves timestamps", pkt{at: 320, seq: 17, ts: 2560, code: 5, end: true, dur: 320}, six(), "0/40 1/40 2/40 3/40 4/40 5/40", 300},
+		{"of a press that was lost", pkt{at: 360, seq: 21, ts: 2880, code: 9, end: true, dur: 800}, six(), "0/40 1/40 2/40 3/40 4/40 5/40 9/100", 360},
+		{"the longer duration", pkt{at: 300, seq: 19, ts: 2400, code: 5, end: true, dur: 480}, six(), "0/40 1/40 2/40 3/40 4/40 5/60", 300},
+		{"the first of all", pkt{at: 40, seq: 7, ts: 8, code: 11, end: true, dur: 800}, &Tracker{}, "#/100", 40},
+		{"no key", pkt{at: 40, seq: 7, ts: 8, code: 40, end: true, dur: 800}, &Tracker{}, "", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := test.copy
+			payload := rtp.Event{Code: p.code, End: p.end, Duration: p.dur}.Append(nil)
+			test.tr.Copy(p.at*ms, 50, 8000, &rtp.Packet{Seq: p.seq, Timestamp: p.ts, Payload: payload})
+			got := test.tr.Presses()
+			if brief(got) != test.want || len(got) > 0 && (got[len(got)-1].Start != test.start*ms || got[len(got)-1].LostStart) {
+				t.Errorf("%s, want %s; %+v", brief(got), test.want, got)
+			}
+		})
+	}
+}

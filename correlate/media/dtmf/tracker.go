@@ -54,6 +54,26 @@ func (t *Tracker) Packet(now int64, frame uint64, clock uint32, p *rtp.Packet) b
 	return true
 }
 
+// Copy takes a telephone-event that was sent before, as redundant data (RFC 2198) brings it; now is when its timestamp was,
+// p.Seq at most one more than the number of the packet that it was first sent in. It adds to a press that is remembered, and
+// begins one only when all packets of that were lost: newer than the newest in numbers and timestamps.
+func (t *Tracker) Copy(now int64, frame uint64, clock uint32, p *rtp.Packet) bool {
+	e, ok := rtp.ParseEvent(p.Payload)
+	if !ok || e.Code > flashEvent {
+		return false
+	}
+	o := t.find(&e, p)
+	if t.count > 0 && (o == nil || o.ts != p.Timestamp) {
+		newest := &t.tail[(t.count-1)%recent]
+		if int16(p.Seq-newest.seq) <= 0 || int32(p.Timestamp-newest.ts) <= 0 { //nolint:gosec // modulo 2^16 and 2^32 are meant
+			return false // of a press that is remembered no more, or of a packet that came
+		}
+	}
+	q := *p
+	q.Marker = o == nil // it begins at its timestamp
+	return t.Packet(now, frame, clock, &q)
+}
+
 // Presses are a copy of those so far, in order of first packets.
 func (t *Tracker) Presses() []Press { return slices.Clone(t.presses) }
 
