@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,7 +60,7 @@ func TestRedundantMedia(t *testing.T) {
 	}
 	talk := func(n int, copies ...block) {
 		for range n {
-			send(ts, 0, redundant(111, sound, append(copies[:len(copies):len(copies)], block{111, 960, sound})...), false)
+			send(ts, 0, redundant(111, sound, append(slices.Clip(copies), block{111, 960, sound})...), false)
 			for i := range copies {
 				copies[i].before += 960
 			}

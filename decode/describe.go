@@ -249,7 +249,7 @@ func (s *describer) fmtp(b []byte) {
 	}
 	for i := s.from; i < len(s.m.codecs); i++ {
 		if c := &s.m.codecs[i]; uint32(c.PT) == pt {
-			c.Primary = uint8(primary) + 1 //nolint:gosec // at most MaxPT
+			c.Primary = uint8(primary) + 1
 		}
 	}
 }

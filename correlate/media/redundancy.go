@@ -47,7 +47,7 @@ func (t *Tracker) carry(r *streamRec, c *decode.Codec, size int) {
 	r.noise = c.PT == 13 || c.PT == 19 || isNoise(&c.Name)
 	p := t.payloads.at(r.payload)
 	p.primaries++
-	p.primary += uint64(size)
+	p.primary += uint64(size) //nolint:gosec // a length
 	if c.Clock != 0 && !r.noise && !isEvent(&c.Name) {
 		p.carries, p.carriesClock = c.Name, c.Clock
 	}
