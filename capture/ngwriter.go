@@ -100,6 +100,18 @@ func NGPacketSize(p *Packet, x *NGExtra) int {
 	return ngPacketSize(len(p.Data), x.ID, cutText(x.Comment, maxOption))
 }
 
+// AppendNGSecrets appends a decryption secrets block (section 4.7) with a TLS key log in NSS format. It goes before the
+// packets that it decrypts.
+func AppendNGSecrets(dst []byte, log []byte) []byte {
+	from := len(dst)
+	dst = openBlock(dst, blockDSB)
+	dst = binary.LittleEndian.AppendUint32(dst, secretsTLS)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(log))) //nolint:gosec // memory holds it
+	dst = append(dst, log...)
+	dst = append(dst, make([]byte, -len(log)&3)...)
+	return closeBlock(dst, from)
+}
+
 // AppendNGStatistics appends an interface statistics block. now is when it was counted, in nanoseconds since 1970-01-01
 // UTC.
 func AppendNGStatistics(dst []byte, iface uint32, now int64, c NGCounts) []byte {
@@ -235,6 +247,12 @@ func NewNGWriter(w io.Writer, opts ...WriterOption) (*NGWriter, error) {
 	}
 	_, err := p.w.Write(AppendNGSection(nil, p.config.application))
 	return p, err
+}
+
+// WriteSecrets writes a TLS key log (NSS format) for the packets that follow.
+func (p *NGWriter) WriteSecrets(log []byte) error {
+	_, err := p.w.Write(AppendNGSecrets(nil, log))
+	return err
 }
 
 // describe gives the number of a packet's interface, after writing its description where it is new.

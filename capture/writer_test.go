@@ -3,8 +3,10 @@ package capture
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -331,5 +333,41 @@ func TestInterfaceNames(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[uint16]string{1: "eth1"}, r.names); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestWriteSecrets reads key logs of all lengths again, which are padded to 32 bits.
+func TestWriteSecrets(t *testing.T) {
+	t.Parallel()
+	for n := range 9 {
+		log := strings.Repeat("k", n)
+		var b bytes.Buffer
+		w, err := NewNGWriter(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := Packet{Seq: 1, Time: 1, Link: LinkEthernet, Data: []byte("frame"), WireLen: 5}
+		if err = errors.Join(w.WriteSecrets([]byte(log)), w.WritePacket(&p, ""), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "x.pcapng")
+		if err = os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, err := Open([]string{path}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var batch Batch
+		packets := 0
+		for err = files.Next(t.Context(), &batch); err == nil; err = files.Next(t.Context(), &batch) {
+			packets += len(batch.Packets)
+		}
+		got := files.Secrets()
+		if !errors.Is(err, io.EOF) || packets != 1 || len(got) != 1 || string(got[0]) != log || files.SecretsDropped() > 0 {
+			t.Errorf("%d bytes: %v, %d packets, %q", n, err, packets, got)
+		}
+		batch.Release()
+		_ = files.Close()
 	}
 }

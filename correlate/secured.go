@@ -61,6 +61,17 @@ func (t *Tracker) Encrypted() []decode.Secured {
 	return out
 }
 
+// Secured lists all TLS connections in the order in which they began; of very many, the newest. Their secrets open them to
+// everybody who has them.
+func (b *Board) Secured() []decode.Secured {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.t == nil {
+		return nil
+	}
+	return slices.Clone(b.t.secured.rows)
+}
+
 // Encrypted lists the TLS connections that nobody could look into, as Tracker.Encrypted does.
 func (b *Board) Encrypted() []decode.Secured {
 	b.mu.Lock()

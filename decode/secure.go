@@ -18,6 +18,8 @@ type Secured struct {
 	Messages              uint64 // SIP that was found inside
 	First, Last           int64  // packet times, ns since 1970-01-01 UTC
 	FirstFrame, LastFrame uint64
+	// Secrets are the lines of a key log (NSS format) that decrypt what was read of it; empty when nothing was.
+	Secrets string
 }
 
 // Closed reports whether the connection is one that nobody could look into: it carried encrypted records, and none was
@@ -178,6 +180,9 @@ func (s *Streams) reportSecured(w *Work) {
 	for i, c := range s.touched {
 		c.touched = false
 		c.row.TLS = c.conn.Info()
+		if used := c.conn.Secrets(); len(used) > len(c.row.Secrets) {
+			c.row.Secrets = string(used)
+		}
 		if c.row.TLS.HasClient {
 			c.row.Src, c.row.Dst = c.ends[c.row.TLS.Client], c.ends[1-c.row.TLS.Client]
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"sipscope/decode"
 	"sipscope/render/ladder"
 	"sipscope/render/save"
 )
@@ -24,6 +25,8 @@ type exportCommand struct {
 	force    bool
 	hop      int
 	fast     bool
+	whole    bool
+	secrets  bool
 	audio    string
 	streams  []int
 }
@@ -37,7 +40,8 @@ func newExport(std stdio) *cobra.Command {
 
 ` + formatList() + `
 A pcap or pcapng file gets the frames that carried the calls' messages, fragments and TCP segments included, byte for
-byte and with their times. The file appears when it is whole: what fails or is interrupted leaves nothing behind. An
+byte and with their times. Of TLS and WebSocket nobody can read a part: --connections adds all packets of the connections
+that carried the calls, and --with-secrets the secrets that decrypt those, and no others, as a Decryption Secrets Block. The file appears when it is whole: what fails or is interrupted leaves nothing behind. An
 existing file is kept unless --force is given, and a capture that is being read is kept in any case.
 
 The format sipp writes one call as two scenarios for SIPp, OUT-uac.xml and OUT-uas.xml: what the caller sent and received,
@@ -60,6 +64,8 @@ PCM, SRTP with keys from SDP too. A folder (calls/) takes several calls. docs/au
 	f.StringVar(&c.format, "format", "", "what to write, instead of by the ending: "+strings.Join(formatNames(), ", "))
 	f.BoolVar(&c.together, "together", false, "one ladder of all calls, by time, instead of one a call (mermaid and json always are)")
 	f.BoolVar(&c.force, "force", false, "overwrite an existing file")
+	f.BoolVar(&c.whole, "connections", false, "with pcap and pcapng: the whole TLS and WebSocket connections of the calls, with their handshakes")
+	f.BoolVar(&c.secrets, "with-secrets", false, "with pcapng: likewise, and what decrypts these TLS connections, all that they carry")
 	f.IntVar(&c.hop, "hop", 0, "with sipp: take both sides from this pair of participants, 1 for the caller's")
 	f.BoolVar(&c.fast, "fast", false, "with sipp: without the recorded pauses")
 	f.StringVar(&c.audio, "audio", "", "write the sound of one call as WAV; a folder takes several; - for standard output")
@@ -123,9 +129,13 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	var format save.Format
 	var err error
 	if !scenarios {
-		if format, err = c.chooseFormat(); err != nil {
-			return err
-		}
+		format, err = c.chooseFormat()
+	}
+	if err == nil {
+		err = c.checkSecrets(format)
+	}
+	if err != nil {
+		return err
 	}
 	a, err := c.read(cmd.Context(), cmd, args, wants{again: true})
 	if err != nil {
@@ -141,6 +151,7 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	m := newMediaOf(a.board, a.quiet)
 	job := save.Job{
+		Connections: c.connections(a), Secrets: c.secrets,
 		Path: c.out, Format: format, Force: c.force, Together: c.together, Headers: a.cols,
 		Calls: save.Numbered(a.board, slices.Values(nums)), Total: len(nums),
 		Source: a.door.frames,
@@ -165,6 +176,25 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	}
 	fmt.Fprintf(c.io.err, "%s written to %s\n", written, c.out)
 	return a.err
+}
+
+// checkSecrets finds flags that do not go with the format, which is 0 for scenarios.
+func (c *exportCommand) checkSecrets(f save.Format) error {
+	switch {
+	case c.secrets && !f.Secrets():
+		return usagef("name a file that ends with .pcapng, or --format pcapng", "--with-secrets is for pcapng files")
+	case c.whole && !f.Frames():
+		return usagef("name a file that ends with .pcap or .pcapng", "--connections is for captures")
+	}
+	return nil
+}
+
+// connections gives the TLS connections that are to be whole; nil for none.
+func (c *exportCommand) connections(a *archive) func() []decode.Secured {
+	if !c.whole && !c.secrets {
+		return nil
+	}
+	return a.board.Secured
 }
 
 // chosen finds the numbers of the calls to write. A filter may choose very many, so they are not copied here.

@@ -16,6 +16,7 @@ type Conn struct {
 	force     bool // records whose key is missing are given up
 	scratch   []byte
 	text      Text
+	used      []byte // key log: see Secrets
 }
 
 // listed is a whole record that was offered and not taken.
@@ -91,7 +92,7 @@ func (c *Conn) Info() Info {
 // Size is about how many bytes of memory it holds.
 func (c *Conn) Size() int {
 	const fixed = 1400
-	n := fixed + cap(c.p.transcript) + cap(c.scratch)
+	n := fixed + cap(c.p.transcript) + cap(c.scratch) + cap(c.used)
 	for i := range c.halfs {
 		h := &c.halfs[i]
 		n += cap(h.message) + 16*cap(h.list) + 8*cap(h.places)

@@ -193,6 +193,7 @@ type params struct {
 	transcript  []byte
 	sessionHash []byte
 
+	secret  []byte    // master secret of the openers, until it is logged
 	openers [2]opener // of TLS 1.2 and below by role, once there is a master secret
 }
 

@@ -1,6 +1,37 @@
 package tls
 
-import "slices"
+import (
+	"bytes"
+	"encoding/hex"
+	"slices"
+)
+
+// names13 are the labels of secrets in a key log, by epoch and role.
+//
+//nolint:gochecknoglobals // a read-only table
+var names13 = [...][2]string{
+	epochEarly:     {client: "CLIENT_EARLY_TRAFFIC_SECRET"},
+	epochHandshake: {client: "CLIENT_HANDSHAKE_TRAFFIC_SECRET", server: "SERVER_HANDSHAKE_TRAFFIC_SECRET"},
+	epochTraffic:   {client: "CLIENT_TRAFFIC_SECRET_0", server: "SERVER_TRAFFIC_SECRET_0"},
+}
+
+// maxUsed bounds what Secrets gives, in bytes: some dozen renegotiations.
+const maxUsed = 8 << 10
+
+// Secrets are the lines of a key log that decrypt what was decrypted so far, and nothing else, whatever form the secrets came
+// in: what a session that is resumed has from the one before is written out. It is valid until the next call of Offer.
+func (c *Conn) Secrets() []byte { return c.used }
+
+// log notes a secret that fits.
+func (c *Conn) log(name string, secret []byte) {
+	const spare = 2 * 100
+	if len(c.used) > maxUsed-spare {
+		return
+	}
+	c.used = append(append(c.used, name...), ' ')
+	c.used = append(hex.AppendEncode(c.used, c.p.clientRandom[:]), ' ')
+	c.used = append(hex.AppendEncode(c.used, secret), '\n')
+}
 
 // ready reports whether there is a key for the next protected record of a side.
 func (c *Conn) ready(s Side) bool {
@@ -24,7 +55,7 @@ func (c *Conn) ready(s Side) bool {
 			c.unknown = true
 			return false
 		}
-		c.p.openers = openers
+		c.p.openers, c.p.secret = openers, bytes.Clone(master)
 	}
 	h.opener = c.p.openers[c.p.role(s)]
 	return true
@@ -37,6 +68,10 @@ func (c *Conn) open(h *half, r *record) (plain []byte, kind uint8, ok bool) {
 	}
 	o := h.opener
 	plain, ok = c.try(o, h, r, h.seq)
+	if ok && len(c.p.secret) > 0 {
+		c.log("CLIENT_RANDOM", c.p.secret)
+		c.p.secret = nil
+	}
 	if o != nil {
 		o.pass(r)
 	}
@@ -97,6 +132,7 @@ func (c *Conn) open13(h *half, r *record) ([]byte, uint8, bool) {
 		o := c.p.suite.opener13(secret)
 		if out, ok := c.tryNew(o, h, r); ok {
 			h.opener, h.epoch, h.secret = o, e, secret
+			c.log(names13[e][role], secret)
 			return unpad(out)
 		}
 	}

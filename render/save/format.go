@@ -35,6 +35,7 @@ type facts struct {
 	messages bool     // single messages can be chosen
 	frames   bool     // Source.Frames is needed
 	texts    bool     // Source.Text is needed
+	secrets  bool     // Job.Secrets has a place
 	write    func(ctx context.Context, o *output, job *Job) error
 }
 
@@ -50,7 +51,7 @@ func (f Format) facts() facts {
 		},
 		Pcapng: {
 			name: "pcapng", about: "frames of any link types, with comments", endings: []string{".pcapng", ".ntar"},
-			messages: true, frames: true, write: writePcapng,
+			messages: true, frames: true, secrets: true, write: writePcapng,
 		},
 		Text: {
 			name: "text", about: "messages as text", endings: []string{".txt", ".sip", ".log"},
@@ -111,6 +112,12 @@ func (f Format) Ext() string {
 
 // Messages reports whether single messages of a call can be saved in the format: Job.Messages.
 func (f Format) Messages() bool { return f.facts().messages }
+
+// Frames reports whether the format is a capture, in which connections can be whole: Job.Connections.
+func (f Format) Frames() bool { return f.facts().frames }
+
+// Secrets reports whether the format can hold secrets of TLS connections: Job.Secrets.
+func (f Format) Secrets() bool { return f.facts().secrets }
 
 // FormatOf tells the format by the ending of a file name, whatever its case.
 func FormatOf(path string) (Format, bool) {

@@ -87,11 +87,20 @@ type pcapngWriter struct {
 	w        io.Writer
 	out      *capture.NGWriter
 	comments func(seq uint64) string
+	secrets  func() []byte // asked before the first packet; nil for none
 }
 
 func (p *pcapngWriter) write(pkt *capture.Packet) (err error) {
 	if p.out == nil {
 		if p.out, err = capture.NewNGWriter(p.w, capture.Application("sipscope")); err != nil {
+			return err
+		}
+		if p.secrets != nil {
+			if log := p.secrets(); len(log) > 0 {
+				err = p.out.WriteSecrets(log)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -110,23 +119,32 @@ func (p *pcapngWriter) close() error {
 }
 
 func writePcap(ctx context.Context, o *output, job *Job) error {
-	return writeFrames(ctx, o, job, &pcapWriter{w: o})
+	return writeFrames(ctx, o, job, newConnections(job), &pcapWriter{w: o})
 }
 
 func writePcapng(ctx context.Context, o *output, job *Job) error {
-	return writeFrames(ctx, o, job, &pcapngWriter{w: o, comments: job.Source.Comments})
+	whole := newConnections(job)
+	w := &pcapngWriter{w: o, comments: job.Source.Comments}
+	if job.Secrets {
+		w.secrets = func() []byte { return whole.log }
+	}
+	return writeFrames(ctx, o, job, whole, w)
 }
 
-// writeFrames collects the frames that carried the messages, and copies them from a second pass.
-func writeFrames(ctx context.Context, o *output, job *Job, w packetWriter) error {
+// writeFrames collects the frames that carried the messages, and copies them from a second pass, with those of connections
+// that are to be whole; nil for none.
+func writeFrames(ctx context.Context, o *output, job *Job, whole *connections, w packetWriter) error {
 	var frames frameSet
-	connections := wsFrames{}
+	ws := wsFrames{}
 	o.p.TotalFrames = -1
 	for c := range o.calls(job) {
 		for i := range c.Messages {
 			if job.Messages == nil || job.Messages(c, i) {
 				frames.addMessage(&c.Messages[i])
-				connections.addMessage(&c.Messages[i])
+				ws.addMessage(&c.Messages[i])
+				if whole != nil {
+					whole.addMessage(&c.Messages[i])
+				}
 			}
 		}
 	}
@@ -136,19 +154,25 @@ func writeFrames(ctx context.Context, o *output, job *Job, w packetWriter) error
 	if frames.n == 0 {
 		return ErrNothing
 	}
-	if err := connections.add(ctx, o, job.Source.Frames, &frames); err != nil {
+	if err := ws.add(ctx, o, job.Source.Frames, &frames); err != nil {
 		return err
 	}
+	if whole != nil && len(whole.spans) == 0 {
+		whole = nil
+	}
 	o.p.TotalFrames, o.p.LastPass = frames.n, frames.last
-	if err := copyFrames(ctx, o, job.Source.Frames, &frames, w); err != nil {
+	if whole != nil {
+		o.p.TotalFrames, o.p.LastPass = -1, 0 // nobody knows what comes behind the last message
+	}
+	if err := copyFrames(ctx, o, job.Source.Frames, &frames, whole, w); err != nil {
 		return err
 	}
 	return w.close()
 }
 
-// copyFrames goes through the captures once more, as far as frames are wanted.
+// copyFrames goes through the captures once more, as far as frames are wanted: to the end for whole connections.
 func copyFrames(
-	ctx context.Context, o *output, begin func() (Frames, error), frames *frameSet, w packetWriter,
+	ctx context.Context, o *output, begin func() (Frames, error), frames *frameSet, whole *connections, w packetWriter,
 ) error {
 	pass, err := begin()
 	if err != nil {
@@ -157,13 +181,20 @@ func copyFrames(
 	defer func() { _ = pass.Close() }()
 	var b capture.Batch
 	defer b.Release()
-	for o.p.Frames < frames.n {
+	for found := 0; found < frames.n || whole != nil; {
 		if err := pass.Next(ctx, &b); err != nil {
-			return missing(o, frames, err)
+			if found == frames.n && o.stopped() == nil {
+				return nil // of a damaged capture, what it has
+			}
+			return missing(o, frames, found, err)
 		}
 		for i := range b.Packets {
 			p := &b.Packets[i]
-			if o.p.Pass = p.Seq; !frames.has(p.Seq) {
+			o.p.Pass = p.Seq
+			switch {
+			case frames.has(p.Seq):
+				found++
+			case whole == nil || !whole.has(p):
 				continue
 			}
 			if err := w.write(p); err != nil {
@@ -177,7 +208,7 @@ func copyFrames(
 }
 
 // missing is the error of a pass that ended before the last frame that is wanted: the first pass had it.
-func missing(o *output, frames *frameSet, err error) error {
+func missing(o *output, frames *frameSet, found int, err error) error {
 	if stopped := o.stopped(); stopped != nil {
 		return stopped
 	}
@@ -185,5 +216,5 @@ func missing(o *output, frames *frameSet, err error) error {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("only %d of %d frames could be read again, none after frame %d: %w",
-		o.p.Frames, frames.n, o.p.Pass, err)
+		found, frames.n, o.p.Pass, err)
 }

@@ -36,6 +36,8 @@ var (
 	ErrNothing = errors.New("nothing to save")
 	// ErrWhole says that single messages were chosen for a format of whole calls. See Format.Messages.
 	ErrWhole = errors.New("the format takes whole calls")
+	// ErrSecrets says that secrets were to be saved in a format that has no place for them, or without their connections.
+	ErrSecrets = errors.New("secrets of TLS connections do not go into the format")
 	// ErrTooMany says that more messages than MaxTogether were to go into one drawing.
 	ErrTooMany = errors.New("too many messages for one drawing")
 	// ErrFormat says that a job's format is none of Formats.
@@ -101,6 +103,14 @@ type Job struct {
 	Total int
 	// Messages, when not nil, chooses single messages by index in their call, for formats that can (Format.Messages).
 	Messages func(call *correlate.Call, message int) bool
+
+	// Connections, when not nil, has captures hold the whole TLS and WebSocket connections that carried the messages, with
+	// their handshakes: nobody can decrypt or unmask a part. It gives the TLS connections that are known: Board.Secured.
+	// Packets of these connections that are fragments of IP are not found.
+	Connections func() []decode.Secured
+	// Secrets adds what decrypts these TLS connections, and no others, to the file (Format.Secrets), with Connections. It
+	// opens all that they carry, to everybody who has the file.
+	Secrets bool
 
 	// Headers names the values in Summary.Columns, for JSON, NDJSON and CSV.
 	Headers []string
@@ -274,6 +284,8 @@ func (j *Job) check() error {
 	switch f := j.Format.facts(); {
 	case f.write == nil:
 		return fmt.Errorf("%w %d", ErrFormat, j.Format)
+	case j.Secrets && (!f.secrets || j.Connections == nil):
+		return fmt.Errorf("%s: %w", j.Format, ErrSecrets)
 	case j.Calls == nil:
 		return ErrNothing
 	case j.Messages != nil && !f.messages:

@@ -58,7 +58,7 @@ func (w wsFrames) add(ctx context.Context, o *output, begin func() (Frames, erro
 	last := frames.last // those that are added come before
 	for at := uint64(0); at < last; {
 		if err := pass.Next(ctx, &b); err != nil {
-			return missing(o, frames, err)
+			return missing(o, frames, 0, err)
 		}
 		for i := range b.Packets {
 			if p := &b.Packets[i]; w.needs(p) {
