@@ -5,7 +5,6 @@ import (
 	stdtls "crypto/tls"
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +29,7 @@ func joinAll(packets []capture.Packet, batch, keysAt int, log []byte) (messages 
 		packets = packets[n:]
 		w.Last = n == 0
 		if i == keysAt || w.Last && i < keysAt {
-			w.Secrets = iter.Seq[[]byte](slices.Values([][]byte{log}))
+			w.Secrets = slices.Values([][]byte{log})
 		}
 		d.Frames(w)
 		if s.Join(w) {

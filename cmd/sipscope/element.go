@@ -122,12 +122,6 @@ func (e *elementFlags) open(ctx context.Context, name string) (*site, error) {
 		return nil, err
 	}
 	s := &site{e: e, rng: e.random(), events: &eventWriter{}}
-	if s.keyLog, err = e.openSecrets(); err != nil {
-		return nil, err
-	}
-	if s.keyLog != nil {
-		cfg.KeyLog = s.keyLog
-	}
 	if e.format == "json" {
 		s.events.w = e.io.out
 	}
@@ -138,11 +132,9 @@ func (e *elementFlags) open(ctx context.Context, name string) (*site, error) {
 	if e.through != nil {
 		cfg.Tap = e.through(s.source)
 	}
-	if s.end, err = transport.Open(cfg); err != nil { //nolint:contextcheck // binding takes no time; Run has one
-		s.closeSecrets()
-		return nil, usageError{err: err, hint: "choose another place with --listen; ports below 1024 take a privilege"}
+	if err = s.listen(cfg); err != nil { //nolint:contextcheck // binding takes no time; Run has one
+		return nil, err
 	}
-	s.link = s.end
 	if e.behind != nil {
 		s.link = e.behind(s.end)
 	}
@@ -159,6 +151,22 @@ func (e *elementFlags) open(ctx context.Context, name string) (*site, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// listen opens the sockets, and the key log of their connections.
+func (s *site) listen(cfg transport.Config) (err error) {
+	if s.keyLog, err = s.e.openSecrets(); err != nil {
+		return err
+	}
+	if s.keyLog != nil {
+		cfg.KeyLog = s.keyLog
+	}
+	if s.end, err = transport.Open(cfg); err != nil {
+		s.closeSecrets()
+		return usageError{err: err, hint: "choose another place with --listen; ports below 1024 take a privilege"}
+	}
+	s.link = s.end
+	return nil
 }
 
 // openSecrets opens the key log that --tls-keylog names, which others may write, too; nil without one.

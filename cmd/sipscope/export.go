@@ -122,18 +122,7 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	if c.out == "" {
 		return usagef("try: -o call.pcap", "no output file named")
 	}
-	scenarios := c.format == sippFormat
-	if !scenarios && (c.hop != 0 || c.fast) {
-		return usagef("try: --format sipp", "--hop and --fast are for scenarios of SIPp")
-	}
-	var format save.Format
-	var err error
-	if !scenarios {
-		format, err = c.chooseFormat()
-	}
-	if err == nil {
-		err = c.checkSecrets(format)
-	}
+	format, err := c.checkFormat()
 	if err != nil {
 		return err
 	}
@@ -142,7 +131,7 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer a.close()
-	if scenarios {
+	if c.format == sippFormat {
 		return c.runSIPP(cmd.Context(), a)
 	}
 	nums, err := c.chosen(a)
@@ -178,15 +167,23 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 	return a.err
 }
 
-// checkSecrets finds flags that do not go with the format, which is 0 for scenarios.
-func (c *exportCommand) checkSecrets(f save.Format) error {
+// checkFormat chooses the format, 0 for scenarios, and finds flags that do not go with it.
+func (c *exportCommand) checkFormat() (f save.Format, err error) {
+	if c.format != sippFormat {
+		if c.hop != 0 || c.fast {
+			return 0, usagef("try: --format sipp", "--hop and --fast are for scenarios of SIPp")
+		}
+		if f, err = c.chooseFormat(); err != nil {
+			return 0, err
+		}
+	}
 	switch {
 	case c.secrets && !f.Secrets():
-		return usagef("name a file that ends with .pcapng, or --format pcapng", "--with-secrets is for pcapng files")
+		return 0, usagef("name a file that ends with .pcapng, or --format pcapng", "--with-secrets is for pcapng files")
 	case c.whole && !f.Frames():
-		return usagef("name a file that ends with .pcap or .pcapng", "--connections is for captures")
+		return 0, usagef("name a file that ends with .pcap or .pcapng", "--connections is for captures")
 	}
-	return nil
+	return f, nil
 }
 
 // connections gives the TLS connections that are to be whole; nil for none.

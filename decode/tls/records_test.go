@@ -3,6 +3,7 @@ package tls_test
 import (
 	stdtls "crypto/tls"
 	"fmt"
+	"slices"
 	"testing"
 
 	"sipscope/decode/tls"
@@ -77,7 +78,7 @@ func TestAlerts(t *testing.T) {
 		cc, sc, log := configs(rsaCert, v)
 		whole := talk(t, cc, sc)
 		chunks := rewrite(whole, func(_ tls.Side, r []byte) []byte {
-			return append(r[:len(r):len(r)], alert(1, 112)...) // unrecognized_name
+			return append(slices.Clip(r), alert(1, 112)...) // unrecognized_name
 		})
 		var h heard
 		c := tls.NewConn(keysOf(log.String()), &h)

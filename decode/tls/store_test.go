@@ -66,7 +66,7 @@ func logOf(first, n int, labels ...string) []byte {
 }
 
 // TestKeysBound adds more handshakes than are kept: the newest ones are, the others are counted, and memory stays.
-func TestKeysBound(t *testing.T) {
+func TestKeysBound(t *testing.T) { //nolint:paralleltest // measures the heap
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -81,7 +81,7 @@ func TestKeysBound(t *testing.T) {
 	kept := 0
 	for i := range total {
 		var r Random
-		binary.BigEndian.PutUint64(r[24:], uint64(i)) //nolint:gosec // not negative
+		binary.BigEndian.PutUint64(r[24:], uint64(i))
 		have := k.randoms.get(r, labelServerTraffic) != nil
 		if have != (k.randoms.get(r, labelClientHandshake) != nil) || !have && i >= total-maxHandshakes {
 			t.Fatalf("handshake %d of %d: kept in part, or not at all", i, total)
@@ -90,10 +90,10 @@ func TestKeysBound(t *testing.T) {
 			kept++
 		}
 	}
-	if k.Lines != 4*total || k.Ignored > 0 || k.Forgotten+uint64(kept) != total { //nolint:gosec // not negative
+	if k.Lines != 4*total || k.Ignored > 0 || k.Forgotten+uint64(kept) != total {
 		t.Errorf("%d lines, %d ignored, %d forgotten, %d of %d kept", k.Lines, k.Ignored, k.Forgotten, kept, total)
 	}
-	if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > 90<<20 { //nolint:gosec // small
+	if n := int64(after.HeapAlloc) - int64(before.HeapAlloc); n > 90<<20 {
 		t.Errorf("%d MiB for %d handshakes", n>>20, kept)
 	}
 	runtime.KeepAlive(k)
@@ -121,7 +121,7 @@ func TestKeysBytes(t *testing.T) {
 			kept++
 		}
 	}
-	if forgotten == 0 || forgotten+uint64(kept) != total { //nolint:gosec // not negative
+	if forgotten == 0 || forgotten+uint64(kept) != total {
 		t.Errorf("%d forgotten, %d kept of %d", forgotten, kept, total)
 	}
 	if b := s.get(total-1, labelServerTraffic); len(b) != maxSecret || binary.BigEndian.Uint32(b) != total-1 {
@@ -130,7 +130,7 @@ func TestKeysBytes(t *testing.T) {
 }
 
 // TestKeysAllocate bounds what a line costs.
-func TestKeysAllocate(t *testing.T) {
+func TestKeysAllocate(t *testing.T) { //nolint:paralleltest // counts allocations
 	lines := logOf(0, 1000, "CLIENT_RANDOM")
 	k := NewKeys()
 	k.Add(lines)

@@ -2,6 +2,7 @@ package save
 
 import (
 	"math"
+	"slices"
 
 	"sipscope/capture"
 	"sipscope/correlate"
@@ -63,12 +64,9 @@ func (k *connections) addMessage(m *correlate.Message) {
 			}
 		}
 	}
-	for _, have := range k.spans[pair] {
-		if have == s {
-			return
-		}
+	if !slices.Contains(k.spans[pair], s) {
+		k.spans[pair] = append(k.spans[pair], s)
 	}
-	k.spans[pair] = append(k.spans[pair], s)
 }
 
 // has reports whether a packet belongs to one of the connections. Segments without payload, which begin, end and acknowledge,

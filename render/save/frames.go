@@ -92,15 +92,7 @@ type pcapngWriter struct {
 
 func (p *pcapngWriter) write(pkt *capture.Packet) (err error) {
 	if p.out == nil {
-		if p.out, err = capture.NewNGWriter(p.w, capture.Application("sipscope")); err != nil {
-			return err
-		}
-		if p.secrets != nil {
-			if log := p.secrets(); len(log) > 0 {
-				err = p.out.WriteSecrets(log)
-			}
-		}
-		if err != nil {
+		if err = p.begin(); err != nil {
 			return err
 		}
 	}
@@ -109,6 +101,17 @@ func (p *pcapngWriter) write(pkt *capture.Packet) (err error) {
 		comment = p.comments(pkt.Seq)
 	}
 	return p.out.WritePacket(pkt, comment)
+}
+
+// begin makes the file.
+func (p *pcapngWriter) begin() (err error) {
+	if p.out, err = capture.NewNGWriter(p.w, capture.Application("sipscope")); err != nil || p.secrets == nil {
+		return err
+	}
+	if log := p.secrets(); len(log) > 0 {
+		return p.out.WriteSecrets(log)
+	}
+	return nil
 }
 
 func (p *pcapngWriter) close() error {

@@ -120,7 +120,7 @@ func TestSaveSecure(t *testing.T) {
 				t.Fatal(err)
 			}
 			again := readSecured(t, path, nil)
-			if got := again.messages(t, uint32(slices.Index(again.ids(), id)+1)); !slices.Equal(got, want) { //nolint:gosec // small
+			if got := again.messages(t, uint32(slices.Index(again.ids(), id)+1)); !slices.Equal(got, want) {
 				t.Errorf("got  %q\nwant %q", got, want)
 			}
 			rows := again.board.Secured()
@@ -195,7 +195,7 @@ func TestSaveWholeWebSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := readSecured(t, path, nil)
-	if got := again.messages(t, uint32(slices.Index(again.ids(), id)+1)); !slices.Equal(got, want) { //nolint:gosec // small
+	if got := again.messages(t, uint32(slices.Index(again.ids(), id)+1)); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	if b, err := os.ReadFile(path); err != nil || !bytes.Contains(b, []byte("HTTP/1.1 101")) {
