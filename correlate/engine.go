@@ -290,11 +290,11 @@ func (p *pipeline) trackBatch(j *job, waiting int) error {
 	if w.Batch.SetBack {
 		p.tracker.Rebase(w.Batch.Now)
 	}
-	rest := w.Media()
+	rest := unread{work: w, media: w.Media()}
 	for m, g := range w.Items() {
 		var v Verdict
 		if m != nil {
-			rest = p.tracker.mediaUntil(rest, m.Seq)
+			p.tracker.mediaUntil(&rest, m.Seq)
 			v = p.tracker.Message(m)
 		} else {
 			p.tracker.Gap(g)
@@ -310,7 +310,7 @@ func (p *pipeline) trackBatch(j *job, waiting int) error {
 			return err
 		}
 	}
-	p.tracker.mediaUntil(rest, math.MaxUint64)
+	p.tracker.mediaUntil(&rest, math.MaxUint64)
 	p.tracker.reckon(w)
 	p.tracker.secure(w.Secured())
 	p.tracker.Advance(w.Batch.Now)

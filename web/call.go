@@ -70,7 +70,7 @@ func (s *site) serveCall(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *site) ladder() ladder.Options {
-	return ladder.Options{Source: s.title, Streams: s.data.Streams, Findings: s.data.Findings}
+	return ladder.Options{Source: s.title, Streams: s.data.Streams, Lanes: s.data.Lanes, Findings: s.data.Findings}
 }
 
 // servePage is GET /api/v1/calls/{num}/page.

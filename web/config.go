@@ -70,6 +70,7 @@ type Data struct {
 	Err func() error
 	// Streams copies the RTP streams of a call by its number, Findings judges them. Nil without media.
 	Streams  func(call uint32) []media.Stream
+	Lanes    func(call uint32) []media.Lane // what was seen of media that are not RTP
 	Findings func(call uint32) []judge.Finding
 	// Progress is how much was read, in bytes; total is 0 when not known. Nil for not known.
 	Progress func() (done, total int64)
@@ -123,11 +124,15 @@ type Shell struct {
 // Media is what is known of the media of one call.
 type Media struct {
 	Streams  []media.Stream
+	Lanes    []media.Lane
 	Findings []judge.Finding
 }
 
 // StreamsOf gives the streams, whatever the number: ladder.StreamsFunc.
 func (m *Media) StreamsOf(uint32) []media.Stream { return m.Streams }
+
+// LanesOf gives the lanes, whatever the number: ladder.LanesFunc.
+func (m *Media) LanesOf(uint32) []media.Lane { return m.Lanes }
 
 // FindingsOf gives the findings, whatever the number: ladder.FindingsFunc.
 func (m *Media) FindingsOf(uint32) []judge.Finding { return m.Findings }
@@ -137,6 +142,9 @@ func (d *Data) media(num uint32) Media {
 	var m Media
 	if d.Streams != nil {
 		m.Streams = d.Streams(num)
+	}
+	if d.Lanes != nil {
+		m.Lanes = d.Lanes(num)
 	}
 	if d.Findings != nil {
 		m.Findings = d.Findings(num)

@@ -145,7 +145,7 @@ func (c *exportCommand) run(cmd *cobra.Command, args []string) error {
 		Calls: save.Numbered(a.board, slices.Values(nums)), Total: len(nums),
 		Source: a.door.frames,
 		Ladder: ladder.Options{
-			Source: a.source(), Of: a.countCalls(), Accounting: a.accountingLine(), Streams: m.streams, Findings: m.findings,
+			Source: a.source(), Of: a.countCalls(), Accounting: a.accountingLine(), Streams: m.streams, Lanes: m.lanes, Findings: m.findings,
 		},
 	}
 	report, stop := c.saving()

@@ -136,7 +136,7 @@ func (c *flowCommand) run(cmd *cobra.Command, args []string) error {
 	texts, failed := a.texts(calls)
 	if c.media && !c.noMedia {
 		m := newMediaOf(a.board, a.quiet)
-		d.opts.Streams, d.opts.Findings = m.streams, m.findings
+		d.opts.Streams, d.opts.Lanes, d.opts.Findings = m.streams, m.lanes, m.findings
 	}
 	out := bufio.NewWriter(c.io.out)
 	if err := d.draw(out, calls, texts); err != nil {

@@ -83,6 +83,15 @@ func hideMedia(r *capturedReport, red *redact.Redactor) {
 		return all
 	}
 	r.Ladder.Streams = streams
+	if lanes := r.Ladder.Lanes; lanes != nil {
+		r.Ladder.Lanes = func(num uint32) []media.Lane {
+			all := lanes(num)
+			for i := range all {
+				all[i].Src, all[i].Dst = red.Endpoint(all[i].Src), red.Endpoint(all[i].Dst)
+			}
+			return all
+		}
+	}
 	// all streams, as without pseudonyms: the media of a call may come where no SDP of it says
 	checker := sync.OnceValue(func() *check.Checker {
 		if all := streams(0); len(all) <= maxJudged {

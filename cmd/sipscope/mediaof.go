@@ -34,6 +34,9 @@ func (m *mediaOf) streams(num uint32) []media.Stream {
 	return m.board.Media(num)
 }
 
+// lanes copies what was seen of the media of a call that are not carried in RTP.
+func (m *mediaOf) lanes(num uint32) []media.Lane { return m.board.Lanes(num) }
+
 // Bounds of judging while somebody looks on: all streams are copied for it.
 const (
 	maxJudged   = 100_000 // streams

@@ -161,7 +161,7 @@ func (c *reportCommand) report(ctx context.Context, a *archive, sink *statsSink)
 	}
 	r.Ladder.Source, r.Ladder.Of, r.Ladder.Accounting = a.source(), all, a.accountingLine()
 	m := newMediaOf(a.board, a.quiet)
-	r.Ladder.Streams, r.Ladder.Findings = m.streams, m.findings
+	r.Ladder.Streams, r.Ladder.Lanes, r.Ladder.Findings = m.streams, m.lanes, m.findings
 	r.Times = ladderTimes(c.times)
 	r.Call = callReader(a.board, a.door.texts, r.fail)
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(a.board, nums, yield) }

@@ -214,7 +214,7 @@ func (s *served) close() {
 func (s *session) data() web.Data {
 	m := newMediaOf(s.board, s.text)
 	return web.Data{
-		Streams: m.streams, Findings: m.findings, Board: s.board, Save: s.door.frames, Stats: func(ctx context.Context) (stats.Result, error) {
+		Streams: m.streams, Lanes: m.lanes, Findings: m.findings, Board: s.board, Save: s.door.frames, Stats: func(ctx context.Context) (stats.Result, error) {
 			return s.figures.result(ctx, s.board)
 		},
 		Err: s.err, Progress: s.door.progress, Report: s.report, Status: s.door.status, Live: s.live(),
@@ -289,7 +289,7 @@ func (p *pages) Shell(w io.Writer, s web.Shell) error {
 func liveFlow(c *correlate.Call, text func(message int) []byte, m web.Media) html.Flow {
 	return html.Flow{
 		Calls: []correlate.Call{*c}, Text: func(_, message int) []byte { return text(message) },
-		Ladder: ladder.Options{Streams: m.StreamsOf, Findings: m.FindingsOf},
+		Ladder: ladder.Options{Streams: m.StreamsOf, Lanes: m.LanesOf, Findings: m.FindingsOf},
 	}
 }
 

@@ -225,7 +225,7 @@ func (s *session) report(ctx context.Context, w io.Writer, nums []uint32) error 
 	r.Summaries = func(yield func(*correlate.Summary) bool) { eachSummary(s.board, nums, yield) }
 	r.Call = callReader(s.board, s.door.texts, r.fail)
 	m := newMediaOf(s.board, s.text)
-	r.Ladder.Streams, r.Ladder.Findings = m.streams, m.findings
+	r.Ladder.Streams, r.Ladder.Lanes, r.Ladder.Findings = m.streams, m.lanes, m.findings
 	_, err = r.Write(ctx, w)
 	return errors.Join(err, r.failed())
 }

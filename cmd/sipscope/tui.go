@@ -113,7 +113,7 @@ func (l *look) show(ctx context.Context, callsOnly bool, d *door, run *session) 
 	return tui.Run(ctx, tui.Options{
 		Data: tuiterm.Data{
 			Board: run.board, Source: d.name, Headers: l.headers, Text: run.text, Err: run.err, Progress: d.progress,
-			Live: run.live(), Streams: m.streams, Findings: m.findings,
+			Live: run.live(), Streams: m.streams, Lanes: m.lanes, Findings: m.findings,
 		},
 		Settings: settings, Theme: l.cfg.Theme, Colors: l.cfg.Colors, Keys: l.keys, Query: l.query, Env: os.Getenv,
 		Figures: func(ctx context.Context) (string, error) { return run.figures.text(ctx, run.board) },

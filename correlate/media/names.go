@@ -160,7 +160,9 @@ func (n *names) codec(r *streamRec, pt uint8) decode.Codec {
 // they went to such an address before.
 func (t *Tracker) Describe(m *decode.Message, call uint32, message int) (proved uint64) {
 	for i := range m.Lines {
-		proved += t.name(m, &m.Lines[i], call, message)
+		if l := &m.Lines[i]; !rtpToo(m.Lines, l) {
+			proved += t.name(m, l, call, message)
+		}
 	}
 	return proved
 }
@@ -190,6 +192,7 @@ func (t *Tracker) name(m *decode.Message, l *decode.Line, call uint32, message i
 	n.byAddr.set(key, i)
 	n.byCall.set(callKey(call), i)
 	t.counts.Named++
+	t.lanes.named = t.lanes.named || !flags.has(nameRTP)
 	if !ok {
 		t.counts.Unmapped++
 	}

@@ -136,6 +136,9 @@ type Counts struct {
 	Unkept       uint64 // media addresses beyond the limits
 	UnkeptPoints uint64 // RTCP report blocks that counted and were not kept one by one
 	Unproved     uint64 // of Candidates, those that gave room to others before they could prove themselves
+	Lanes        uint64 // ways of media that are not RTP, ever
+	LanePackets  uint64 // that were counted in them
+	EvictedLanes uint64 // lanes given up by a limit
 	Unmapped     uint64 // media addresses whose list of payload types is one too many to be told apart
 }
 

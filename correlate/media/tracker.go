@@ -17,9 +17,10 @@ type Limits struct {
 	Addresses  int // media addresses that SDP named; the oldest go first
 	Points     int // RTCP report blocks of a stream that are kept
 	AllPoints  int // of all streams
+	Lanes      int // ways of media that are not RTP; the idlest of some go first
 }
 
-// Default limits: a stream costs about 1 KiB, a second 20 bytes, an address 96.
+// Default limits: a stream costs about 1 KiB, a second 20 bytes, an address 96, a lane 160.
 const (
 	defaultStreams    = 65_536
 	defaultSeconds    = 4 * 3600
@@ -27,6 +28,7 @@ const (
 	defaultAddresses  = 262_144
 	defaultPoints     = 256
 	defaultAllPoints  = 2_000_000
+	defaultLanes      = 65_536
 )
 
 func (l Limits) withDefaults() Limits {
@@ -41,6 +43,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Addresses, defaultAddresses)
 	set(&l.Points, defaultPoints)
 	set(&l.AllPoints, defaultAllPoints)
+	set(&l.Lanes, defaultLanes)
 	return l
 }
 
@@ -62,6 +65,7 @@ type Tracker struct {
 	byCall index // of a call -> newest stream of it
 
 	names  names
+	lanes  lanes
 	counts Counts
 	num    uint32
 	points int    // of all controls

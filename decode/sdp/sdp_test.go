@@ -256,6 +256,8 @@ func TestSummary(t *testing.T) {
 		{audio("m=audio 5 RTP/AVP 0", "m=video 0 RTP/AVP 31"), "sdp audio PCMU · video rejected"},
 		{audio("m=audio 0 RTP/AVP 0"), "sdp audio rejected"},
 		{audio("m=image 5 udptl t38"), "sdp image t38"},
+		{audio("m=message 5 TCP/TLS/MSRP *"), "sdp message MSRP"},
+		{audio("m=application 5 UDP/BFCP *"), "sdp application BFCP"},
 		{audio("m=audio 5 RTP/AVP 0", "a=sendonly"), "sdp hold PCMU"},
 		{audio("a=inactive", "m=audio 5 RTP/AVP 0", "m=video 5 RTP/AVP 31"), "sdp hold audio PCMU · video H261"},
 		{audio("m=audio 5 RTP/AVP 0", "a=sendonly", "m=video 5 RTP/AVP 31"), "sdp audio hold PCMU · video H261"},

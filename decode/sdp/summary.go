@@ -1,6 +1,9 @@
 package sdp
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // Bounds of a summary, which stands on an arrow.
 const (
@@ -66,6 +69,9 @@ func (m *Media) appendCodecs(dst []byte) []byte {
 			continue
 		}
 		name, _, _ := f.Encoding()
+		if name == "*" { // of MSRP and BFCP (RFC 4975 8.2, RFC 8856 4)
+			name = string(m.Proto[bytes.LastIndexByte(m.Proto, '/')+1:])
+		}
 		dst = append(dst, sep)
 		if name == "" {
 			dst = append(appendName(dst, []byte("PT ")), f.Text...)

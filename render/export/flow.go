@@ -170,6 +170,19 @@ func (o *output) mediaRow(r *ladder.Row) {
 	}
 	o.buf = append(o.buf, ']')
 	o.bool("one_way", r.OneWay)
+	if r.Beside == nil {
+		return
+	}
+	o.name("lane")
+	o.buf = appendText(append(o.buf, '{'), "name", r.Beside.Name)
+	for i, end := range [...]string{"from", "to"} {
+		o.text(end, r.Beside.Ends[i])
+		o.name(end + "_packets")
+		o.buf = appendUint(o.buf, r.Beside.Packets[i])
+		o.name(end + "_bytes")
+		o.buf = appendUint(o.buf, r.Beside.Bytes[i])
+	}
+	o.buf = append(o.buf, '}')
 }
 
 func (o *output) ints(name string, all []int) {

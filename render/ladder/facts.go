@@ -14,20 +14,23 @@ import (
 
 // fact is what the layout needs of a message's text: copied, so that the text need not stay.
 type fact struct {
-	read    bool // the text could be read again and parsed
-	gone    bool // it could not be read again
-	toTag   bool
-	routes  int    // Record-Route values
-	vias    uint16 // Via values
-	reason  string // reason phrase
-	viaHost string // of the top Via
-	user    string // of the Request-URI
-	host    string // of the Request-URI
-	contact string // host of the first Contact
-	sdp     string // summary
-	media   []string
-	lanes   string   // media beside RTP: "T.38", "MSRP", "BFCP"
-	notes   []string // what the headers explain
+	read      bool // the text could be read again and parsed
+	gone      bool // it could not be read again
+	toTag     bool
+	routes    int    // Record-Route values
+	vias      uint16 // Via values
+	reason    string // reason phrase
+	viaHost   string // of the top Via
+	user      string // of the Request-URI
+	host      string // of the Request-URI
+	contact   string // host of the first Contact
+	fromTag   string
+	sdp       string // summary
+	media     []string
+	beside    []besideLine // m= lines that are not RTP
+	described bool         // there is a session description
+	lanes     string       // media beside RTP: "T.38", "MSRP", "BFCP"
+	notes     []string     // what the headers explain
 }
 
 // read parses every message once.
@@ -65,6 +68,7 @@ func (b *builder) fact(m *sip.Message) fact {
 	f := fact{
 		read: true, toTag: !m.To.Tag.Empty(), vias: m.Vias,
 		viaHost: clip(m.Via.Host.Of(m.Raw)), contact: clip(m.Contact.Host.Of(m.Raw)),
+		fromTag: string(m.From.Tag.Of(m.Raw)),
 	}
 	if m.Request {
 		uri := m.URI.Of(m.Raw)
@@ -81,7 +85,7 @@ func (b *builder) fact(m *sip.Message) fact {
 	if body, ok := m.SDP(); ok {
 		s, _ := sdp.Parse(body)
 		f.sdp = clip(s.Summary())
-		f.lanes = lanes(&s)
+		f.lanes, f.described, f.beside = lanes(&s), true, besideLines(&s)
 		if b.opts.SDP {
 			f.media = mediaLines(&s)
 		}

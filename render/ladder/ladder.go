@@ -47,6 +47,9 @@ type Options struct {
 	Accounting string
 	// Streams gives the media of a call, which become rows and Ladder.Streams; nil leaves media out.
 	Streams StreamsFunc
+	// Lanes gives what was seen of media that are not carried in RTP. The media that session descriptions agree on become
+	// rows; nil leaves them out.
+	Lanes LanesFunc
 	// Findings gives what is to be said of the media of a call, which become notes and Ladder.Findings; nil for nothing.
 	Findings FindingsFunc
 }
@@ -114,15 +117,18 @@ const (
 	Media
 	// DTMF is keys that were pressed one after another, as telephone-events of a stream tell.
 	DTMF
+	// Lane is a medium that is not carried in RTP, as its session descriptions name it (Row.Beside), from its first packet
+	// to the last, or at its answer when none was seen.
+	Lane
 )
 
 // String is the kind in lower case, as JSON has it.
 func (k Kind) String() string {
-	return [...]string{"", "arrow", "note", "gap", "state", "media", "dtmf"}[min(int(k), 6)]
+	return [...]string{"", "arrow", "note", "gap", "state", "media", "dtmf", "lane"}[min(int(k), 7)]
 }
 
 // OfMedia reports whether rows of the kind tell of media, not of signalling.
-func (k Kind) OfMedia() bool { return k == Media || k == DTMF }
+func (k Kind) OfMedia() bool { return k == Media || k == DTMF || k == Lane }
 
 // Row is one event.
 type Row struct {
@@ -158,6 +164,7 @@ type Row struct {
 	Figures []string // "182 ↔ 180 packets", "loss 0.0 %", most important first; From → To stands first
 	Streams []uint32 // numbers of the streams: the one from From to To, then its way back
 	OneWay  bool     // there is no way back in this row
+	Beside  *Beside  // of a Lane, else nil
 }
 
 // Totals are the figures of the footer, summed over the calls.

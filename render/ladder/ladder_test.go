@@ -33,7 +33,7 @@ func lines(l *ladder.Ladder) string {
 		switch r.Kind {
 		case ladder.Arrow:
 			fmt.Fprintf(&b, "%d>%d %s", r.From, r.To, r.Label)
-		case ladder.Note, ladder.Gap, ladder.State, ladder.Media, ladder.DTMF:
+		case ladder.Note, ladder.Gap, ladder.State, ladder.Media, ladder.DTMF, ladder.Lane:
 			fmt.Fprintf(&b, "%s %d,%d: %s", r.Kind, r.From, r.To, r.Label)
 		}
 		if r.Count > 1 {

@@ -57,6 +57,9 @@ func (b *builder) addMedia() {
 			b.out.Findings[ci] = b.opts.Findings(b.calls[ci].Num)
 			own = addFindings(ci, own, b.out.Findings[ci])
 		}
+		if b.opts.Lanes != nil {
+			own = append(own, b.besideRows(ci)...)
+		}
 		rows = append(rows, own...)
 	}
 	if len(rows) > 0 {

@@ -55,9 +55,29 @@ type pass struct {
 	vias    [maxColumns]uint16
 }
 
+// passKey is a request of a call. Each side of a dialog numbers its own (RFC 3261 12.2.1.1).
+type passKey struct {
+	cseq   uint32
+	callee bool // its From tag is a callee's
+}
+
+// calleeTags gives the tags of those who answered a call and did not call themselves.
+func calleeTags(c *correlate.Call) map[string]bool {
+	tags := map[string]bool{}
+	for i := range c.Dialogs {
+		tags[c.Dialogs[i].CalleeTag] = true
+	}
+	for i := range c.Dialogs {
+		delete(tags, c.Dialogs[i].CallerTag)
+	}
+	delete(tags, "")
+	return tags
+}
+
 func (n *naming) call(ci int) {
 	b, c := n.b, &n.b.calls[ci]
-	path := map[uint32]*pass{} // by CSeq
+	path := map[passKey]*pass{}
+	callees := calleeTags(c)
 	for mi := range c.Messages {
 		m, f := &c.Messages[mi], &b.facts[ci][mi]
 		if m.Repeats >= 0 {
@@ -70,13 +90,14 @@ func (n *naming) call(ci int) {
 		if m.Method != c.Method || m.Method == sip.MethodAck.String() {
 			continue
 		}
-		p := path[m.CSeq]
+		key := passKey{m.CSeq, callees[f.fromTag]}
+		p := path[key]
 		if p == nil {
 			if len(path) == maxColumns {
 				continue // enough to name everybody
 			}
 			p = &pass{}
-			path[m.CSeq] = p
+			path[key] = p
 		}
 		if m.Status == 0 {
 			n.request(p, f, from, to)

@@ -234,7 +234,7 @@ func (d *drawing) ends(r *ladder.Row) {
 		d.str(", from ")
 		d.name(r.From)
 		d.str(" to itself")
-	case !r.OneWay && r.Kind == ladder.Media:
+	case !r.OneWay && (r.Kind == ladder.Media || r.Kind == ladder.Lane):
 		d.str(", between ")
 		d.name(r.From)
 		d.str(" and ")

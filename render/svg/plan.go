@@ -76,7 +76,7 @@ func (d *drawing) read() {
 }
 
 // drawn reports whether the kind of a row is one that can be drawn.
-func drawn(r *ladder.Row) bool { return r.Kind >= ladder.Arrow && r.Kind <= ladder.DTMF }
+func drawn(r *ladder.Row) bool { return r.Kind >= ladder.Arrow && r.Kind <= ladder.Lane }
 
 // overAll reports whether a row is a line over all lifelines when its ends are not known: a gap, or media.
 func overAll(r *ladder.Row) bool { return r.Kind == ladder.Gap || r.Kind.OfMedia() }
@@ -105,7 +105,7 @@ func (d *drawing) readRow(i int, transport *string, timed bool) {
 	switch r.Kind {
 	case ladder.Arrow:
 		t.prose = !d.inside(r)
-	case ladder.Gap, ladder.Media, ladder.DTMF:
+	case ladder.Gap, ladder.Media, ladder.DTMF, ladder.Lane:
 		from, to := d.gapEnds(r)
 		t.prose = from == to
 	case ladder.Note, ladder.State:

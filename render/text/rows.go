@@ -118,7 +118,7 @@ func (d *drawing) row(i int) {
 		d.gapRow(i)
 	case ladder.Note:
 		d.noteRow(i)
-	case ladder.Media, ladder.DTMF:
+	case ladder.Media, ladder.DTMF, ladder.Lane:
 		d.mediaRow(i)
 	case ladder.State:
 	}

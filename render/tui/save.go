@@ -231,7 +231,7 @@ func (a *app) job(c *term.Choice, f save.Format, path string) save.Job {
 		Together: a.top().Scope() == keymap.Ladder,
 		Ladder: ladder.Options{
 			ByIP: a.settings.ByIP, FoldHops: a.settings.FoldHops, Unfold: a.settings.Unfold, SDP: a.settings.SDP,
-			Streams: a.data.Streams, Findings: a.data.Findings,
+			Streams: a.data.Streams, Lanes: a.data.Lanes, Findings: a.data.Findings,
 			Aliases: a.settings.Aliases, Source: a.data.Source, Of: int(min(board.Totals().Calls, 1<<31-1)),
 		},
 		Times: map[string]text.Times{"absolute": text.TimesAbsolute, "relative": text.TimesRelative}[a.settings.Times],

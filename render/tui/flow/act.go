@@ -250,6 +250,10 @@ func (v *View) act(a keymap.Action) bool {
 	switch a {
 	case keymap.Open, keymap.Raw:
 		if a == keymap.Open && v.pic != nil && v.list.len() > 0 && v.row(v.cursor).Kind.OfMedia() {
+			if r := v.row(v.cursor); r.Kind == ladder.Lane {
+				v.host.Say(r.Beside.Name + " is counted, not measured: " + strings.Join(r.Figures, ", "))
+				return true
+			}
 			v.host.ShowMedia([]uint32{v.pic.calls[v.row(v.cursor).Call].Num})
 			return true
 		}

@@ -194,7 +194,7 @@ func (j *job) run(ctx context.Context) *picture {
 	p.lad = ladder.Build(p.calls, read, ladder.Options{
 		ByIP: j.spec.byIP, Unfold: j.spec.unfold, FoldHops: j.spec.foldHops, SDP: j.spec.sdp, Aliases: j.spec.aliases,
 		Source: j.data.Source, Of: int(min(totals.Calls, math.MaxInt32)), Streams: j.streams(),
-		Findings: j.data.Findings,
+		Lanes: j.data.Lanes, Findings: j.data.Findings,
 	})
 	p.prepare()
 	return p

@@ -335,7 +335,7 @@ func (p *painter) prose(pos, y int) {
 		x = p.between(r, y, " "+p.gl.Dot+p.gl.Dot+" ", text.Width(label), role)
 	case ladder.State:
 		role = v.stateRole(r)
-	case ladder.Media, ladder.DTMF:
+	case ladder.Media, ladder.DTMF, ladder.Lane:
 		role = term.MediaLine
 		x = p.between(r, y, " "+p.gl.Wire+p.gl.Wire+" ", text.Width(label), role)
 	default:

@@ -164,6 +164,8 @@ type Data struct {
 	// Streams copies the RTP streams of a call by its number, of the whole capture for 0. Any goroutine may call it. Nil
 	// without media.
 	Streams func(call uint32) []media.Stream
+	// Lanes copies what was seen of a call's media that are not RTP. Like Streams.
+	Lanes func(call uint32) []media.Lane
 	// Findings says what media and signalling of a call do not agree on. It reads texts: only on a goroutine of its own.
 	Findings func(call uint32) []judge.Finding
 }
