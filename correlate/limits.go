@@ -78,6 +78,7 @@ type Limited struct {
 	SharedMethods   uint64 `json:"shared_methods"`                      // messages of a method beyond maxMethods, shown as "?"
 	EvictedStreams  uint64 `json:"evicted_streams,omitempty"`           // RTP streams that gave room to others (Media)
 	UnprovedStreams uint64 `json:"unproved_streams,omitempty"`          // what may have been RTP streams and gave room before it was proved
+	EvictedLanes    uint64 `json:"evicted_lanes,omitempty"`             // ways of media that are not RTP that gave room to others
 	UnmappedMedia   uint64 `json:"unmapped_media,omitempty"`            // addresses of SDP with one list of payload types too many
 	UnkeptReports   uint64 `json:"unkept_reports,omitempty"`            // RTCP report blocks that counted, without a point of their own
 	ForgottenMedia  uint64 `json:"forgotten_media_addresses,omitempty"` // addresses of SDP that gave room to others

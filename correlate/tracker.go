@@ -385,7 +385,7 @@ func (t *Tracker) Totals() Totals {
 func (t *Tracker) Limited() Limited {
 	l := t.limited
 	gone := t.media.LetGo()
-	l.EvictedStreams, l.UnprovedStreams = gone.Evicted, gone.Unproved
+	l.EvictedStreams, l.UnprovedStreams, l.EvictedLanes = gone.Evicted, gone.Unproved, gone.EvictedLanes
 	l.ForgottenMedia, l.UnmappedMedia, l.UnkeptReports = gone.Unkept, gone.Unmapped, gone.UnkeptPoints
 	if t.sdp.awake {
 		l.ForgottenMedia += t.sdp.dropped

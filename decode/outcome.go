@@ -43,7 +43,8 @@ type Accounting struct {
 type StreamLimits struct {
 	Datagrams uint64 // IP datagrams given up: fragments missing or limits reached
 	Gaps      uint64 // holes in TCP streams
-	Evicted   uint64 // TCP flows and fragment groups evicted by a limit
+	Evicted   uint64 // TCP and SCTP connections, each direction, evicted by a limit
+	Fragments uint64 // IP datagrams of which fragments waited, evicted by a limit
 	Overlaps  uint64 // fragments or segments that contradict earlier bytes
 	Secrets   uint64 // TLS secrets forgotten for newer ones: their connections cannot be read
 	Unawaited uint64 // TLS connections with an end or a hole whose keys were not waited for any longer: the limit was reached

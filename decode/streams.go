@@ -85,7 +85,7 @@ func (s *Streams) Join(w *Work) (texts bool) {
 	w.acct.Messages = uint64(len(w.messages))
 	c := &s.tcp.Counters
 	w.acct.Streams = StreamLimits{
-		Datagrams: s.lost, Gaps: c.Gaps, Evicted: c.Evicted + s.fragments.Evicted,
+		Datagrams: s.lost, Gaps: c.Gaps, Evicted: c.Evicted, Fragments: s.fragments.Evicted,
 		Overlaps: c.Overlaps + s.fragments.Overlaps, Unkept: s.vault.Stats().Unkept,
 	}
 	if s.keys != nil {

@@ -205,6 +205,8 @@ func (s *scrape) losses() {
 	s.count("evicted_total", limited.UnkeptMessages, "messages_unkept")
 	s.count("evicted_total", limited.UnkeptGaps, "gaps_unkept")
 	s.count("evicted_total", acct.Streams.Evicted, "streams")
+	s.count("evicted_total", acct.Streams.Fragments, "fragments")
+	s.count("evicted_total", limited.EvictedLanes, "media_lanes")
 	s.count("evicted_total", limited.UnprovedStreams, "rtp_streams_unproved")
 	s.count("evicted_total", limited.ForgottenMedia, "media_addresses")
 	s.count("evicted_total", limited.Connections, "tls_connections")

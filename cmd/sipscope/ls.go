@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sipscope/correlate"
+	"sipscope/correlate/stats"
 	"sipscope/render/columns"
 	"sipscope/render/export"
 	"sipscope/render/text"
@@ -252,23 +253,10 @@ func (a *archive) limitedLine() string {
 		}
 	}
 	add(limited.EvictedCalls, "calls let go (--max-calls, --limit, --keep)")
-	add(limited.UnkeptMessages, "messages of overlong calls not kept")
-	add(limited.UnkeptGaps, "holes not kept")
-	add(limited.SharedAddresses, "messages of calls with too many addresses to tell apart")
-	add(limited.SharedPaths, "messages in more distinct tunnels than are told apart")
-	add(limited.SharedMethods, "messages with more unknown methods than are told apart")
-	add(limited.Connections, "older TLS connections forgotten")
-	add(limited.EvictedStreams, "RTP streams let go")
-	add(limited.UnprovedStreams, "possible RTP streams let go before they were proved")
-	add(limited.ForgottenMedia, "media addresses forgotten")
-	add(limited.UnkeptReports, "RTCP reports that count but are not kept one by one")
-	add(limited.UnmappedMedia, "media addresses with more lists of payload types than are told apart")
-	add(acct.Streams.Evicted, "streams and fragments evicted")
-	add(acct.Streams.Secrets, "TLS secrets forgotten for newer ones")
-	add(acct.Streams.Unawaited, "TLS connections whose keys were not waited for any longer")
-	add(acct.Streams.Unkept, "decoded texts not kept, which cannot be shown")
-	add(acct.Streams.Gaps, "holes in TCP streams")
-	add(acct.Streams.Datagrams, "datagrams with missing fragments")
+	limited.EvictedCalls = 0 // said
+	for _, x := range stats.Losses(&limited, &acct.Streams) {
+		add(x.N, x.What)
+	}
 	acct.EachMalformed(func(reason string, n uint64) { add(n, "malformed: "+reason) })
 	if len(parts) == 0 {
 		return ""

@@ -232,40 +232,11 @@ func (p *lines) ranked(title string, list []stats.Ranked) {
 }
 
 func (p *lines) limits(r *stats.Result) {
-	l := [...]struct {
-		n    uint64
-		what string
-	}{
-		{r.Limited.EvictedCalls, "calls evicted"},
-		{r.Limited.UnkeptMessages, "messages of overlong calls not kept"},
-		{r.Limited.UnkeptGaps, "holes not kept"},
-		{r.Limited.SharedAddresses, "messages of calls with too many addresses to tell apart"},
-		{r.Limited.SharedPaths, "messages in more distinct tunnels than are told apart"},
-		{r.Limited.SharedMethods, "messages with more unknown methods than are told apart"},
-		{r.Limited.Connections, "older TLS connections forgotten"},
-		{r.Limited.EvictedStreams, "RTP streams let go"},
-		{r.Limited.UnprovedStreams, "possible RTP streams let go before they were proved"},
-		{r.Limited.ForgottenMedia, "media addresses forgotten"},
-		{r.Limited.UnkeptReports, "RTCP reports that count but are not kept one by one"},
-		{r.Limited.UnmappedMedia, "media addresses with more lists of payload types than are told apart"},
-		{r.Streams.Gaps, "holes in TCP streams"},
-		{r.Streams.Datagrams, "datagrams with missing fragments"},
-		{r.Streams.Evicted, "streams and fragments evicted"},
-		{r.Streams.Overlaps, "overlapping segments and fragments"},
-		{r.Streams.Secrets, "TLS secrets forgotten for newer ones"},
-		{r.Streams.Unawaited, "TLS connections whose keys were not waited for any longer"},
-		{r.Streams.Unkept, "decoded texts not kept, which cannot be shown"},
-	}
-	headed := false
-	for _, x := range l {
-		if x.n == 0 {
-			continue
-		}
-		if !headed {
+	for i, x := range r.Losses() {
+		if i == 0 {
 			p.head("Limits and losses")
-			headed = true
 		}
-		p.line(x.what, "%d", x.n)
+		p.line(x.What, "%d", x.N)
 	}
 }
 

@@ -28,7 +28,7 @@ func NewTotals(acct decode.Accounting, totals correlate.Totals, limited correlat
 	t := Totals{
 		Packets: acct.Packets, Outcomes: map[string]uint64{}, Malformed: map[string]uint64{},
 		Streams: Streams{
-			Datagrams: acct.Streams.Datagrams, Gaps: acct.Streams.Gaps, Evicted: acct.Streams.Evicted,
+			Datagrams: acct.Streams.Datagrams, Gaps: acct.Streams.Gaps, Evicted: acct.Streams.Evicted, Fragments: acct.Streams.Fragments,
 			Overlaps: acct.Streams.Overlaps, Unkept: acct.Streams.Unkept,
 			Secrets: acct.Streams.Secrets, Unawaited: acct.Streams.Unawaited,
 		},
@@ -47,7 +47,8 @@ func NewTotals(acct decode.Accounting, totals correlate.Totals, limited correlat
 type Streams struct {
 	Datagrams uint64 `json:"datagrams_given_up"` // IP datagrams with fragments missing, or over a limit
 	Gaps      uint64 `json:"gaps"`               // holes in TCP streams
-	Evicted   uint64 `json:"evicted"`            // TCP flows and fragment groups that a limit ended
+	Evicted   uint64 `json:"evicted"`            // TCP and SCTP connections that a limit ended, each direction
+	Fragments uint64 `json:"evicted_fragments"`  // IP datagrams of which fragments waited, that a limit ended
 	Overlaps  uint64 `json:"overlaps"`           // fragments or segments that contradict earlier bytes
 	// Unkept counts messages whose text was decoded (unmasked, decrypted) and could not be kept: it cannot be shown.
 	Unkept uint64 `json:"texts_unkept,omitempty"`

@@ -109,7 +109,7 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"packets":0,"outcomes":{},"malformed":{},` +
-		`"streams":{"datagrams_given_up":0,"gaps":0,"evicted":0,"overlaps":0},` +
+		`"streams":{"datagrams_given_up":0,"gaps":0,"evicted":0,"evicted_fragments":0,"overlaps":0},` +
 		`"seconds":0,"messages_per_second_peak":0,"sip_messages":0,` +
 		`"requests_by_method":{},"responses_by_status":{},"responses_by_class":{},"transports":{},` +
 		`"retransmissions":0,"retransmission_rate":0,"duplicates":0,"call_ids":0,"transactions_by_method":{},` +

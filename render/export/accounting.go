@@ -16,6 +16,7 @@ type accounting struct {
 	Datagrams   uint64            `json:"incomplete_datagrams"`
 	Gaps        uint64            `json:"stream_gaps"`
 	Evicted     uint64            `json:"streams_evicted"`
+	Fragments   uint64            `json:"fragments_evicted"`
 	Overlaps    uint64            `json:"overlaps"`
 	Secrets     uint64            `json:"tls_secrets_forgotten,omitempty"`
 	Unawaited   uint64            `json:"tls_not_awaited,omitempty"`
@@ -26,7 +27,8 @@ type accounting struct {
 func Accounting(a decode.Accounting, l correlate.Limited) (accountingJSON, limitsJSON []byte, err error) {
 	v := accounting{
 		Packets: a.Packets, SIPMessages: a.Messages, Outcomes: map[string]uint64{}, Malformed: map[string]uint64{},
-		Datagrams: a.Streams.Datagrams, Gaps: a.Streams.Gaps, Evicted: a.Streams.Evicted, Overlaps: a.Streams.Overlaps,
+		Datagrams: a.Streams.Datagrams, Gaps: a.Streams.Gaps, Evicted: a.Streams.Evicted,
+		Fragments: a.Streams.Fragments, Overlaps: a.Streams.Overlaps,
 		Secrets: a.Streams.Secrets, Unawaited: a.Streams.Unawaited, Unkept: a.Streams.Unkept,
 	}
 	a.Each(func(name string, n uint64) { v.Outcomes[name] = n })

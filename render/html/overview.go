@@ -170,25 +170,10 @@ func accountingRows(r *stats.Result) [][2]string {
 
 func lossRows(r *stats.Result) [][2]string {
 	var rows [][2]string
-	for _, x := range []struct {
-		what string
-		n    uint64
-	}{
-		{"calls evicted", r.Limited.EvictedCalls},
-		{"messages that went with them", r.Limited.EvictedMessages},
-		{"messages of overlong calls not kept", r.Limited.UnkeptMessages},
-		{"holes not kept", r.Limited.UnkeptGaps},
-		{"messages of calls with too many addresses", r.Limited.SharedAddresses},
-		{"messages in too many distinct tunnels", r.Limited.SharedPaths},
-		{"messages with too many unknown methods", r.Limited.SharedMethods},
-		{"holes in TCP streams", r.Streams.Gaps},
-		{"datagrams with missing fragments", r.Streams.Datagrams},
-		{"streams and fragments evicted", r.Streams.Evicted},
-		{"overlapping segments and fragments", r.Streams.Overlaps},
-		{"decoded texts not kept", r.Streams.Unkept},
-	} {
-		if x.n > 0 {
-			rows = append(rows, [2]string{x.what, thousands(x.n)})
+	for i, x := range r.Losses() {
+		rows = append(rows, [2]string{x.What, thousands(x.N)})
+		if i == 0 && r.Limited.EvictedCalls > 0 { // it stands first
+			rows = append(rows, [2]string{"messages that went with them", thousands(r.Limited.EvictedMessages)})
 		}
 	}
 	return rows

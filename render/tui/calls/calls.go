@@ -19,6 +19,7 @@ import (
 
 	"sipscope/correlate"
 	"sipscope/correlate/query"
+	"sipscope/correlate/stats"
 	"sipscope/render/columns"
 	"sipscope/render/tui/keymap"
 	"sipscope/render/tui/term"
@@ -201,9 +202,13 @@ func (v *View) Status() string {
 	add(v.list.busy != "", "%s", v.list.busy)
 	add(v.searching, "searching")
 	add(v.settings().Follow, "FOLLOW")
-	_, limited := v.board.Accounting()
+	acct, limited := v.board.Accounting()
 	add(limited.EvictedCalls > 0, "%d older calls no longer kept", limited.EvictedCalls)
 	add(limited.UnkeptMessages > 0, "%d messages of long calls not kept", limited.UnkeptMessages)
+	limited.EvictedCalls, limited.UnkeptMessages = 0, 0 // said
+	for _, x := range stats.Losses(&limited, &acct.Streams) {
+		add(x.Limit, "%d %s", x.N, x.What)
+	}
 	closed := v.board.EncryptedCount()
 	add(closed > 0, "%s, no key", count(closed, "encrypted connection"))
 	if data := v.h.Data(); data.Err != nil && data.Err() != nil {
