@@ -22,7 +22,6 @@ type streamRec struct {
 	secondEnd int64 // packet time at which the second at hand ends
 	packets   uint64
 	bytes     uint64
-	waited    uint64 // frames of fragments beside packets
 	seq       sequence
 	timing    timing
 	state     state
@@ -60,6 +59,7 @@ type streamRec struct {
 	firstSecond   uint32
 	nSeconds      uint32
 	unkept        uint64 // packets of seconds that are not kept
+	waited        uint64 // frames of fragments beside packets
 	duplicates    uint64
 	reordered     uint64
 	tapDuplicates uint64

@@ -271,7 +271,9 @@ func (t *Tracker) take(r *streamRec, m *decode.Media, how manner) {
 	nth := r.packets
 	r.packets++
 	r.bytes += uint64(h.Size)
-	r.waited += uint64(m.Waited)
+	if m.Waited > 0 {
+		r.waited += uint64(m.Waited)
+	}
 	r.last, r.lastFrame = m.Time, m.Seq
 	p := t.payloads.at(r.payload)
 	p.packets++
