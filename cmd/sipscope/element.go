@@ -432,7 +432,7 @@ func (s *site) close() error {
 	_ = s.source.Close() // it has nothing to lose
 	err := s.run.wait()
 	if s.ladder != nil {
-		err = errors.Join(err, s.ladder.poll())
+		err = errors.Join(err, s.ladder.poll(true))
 		if line := s.ladder.leftOut(); line != "" && !s.e.quiet {
 			fmt.Fprintln(s.e.io.err, "sipscope: "+line)
 		}

@@ -28,6 +28,7 @@ type liveLadder struct {
 	last    int64 // time of the last row
 	left    int   // messages that were not drawn
 	changed []correlate.Summary
+	talks   []*talk
 }
 
 // How much of a run is drawn.
@@ -55,9 +56,9 @@ func (l *liveLadder) follow(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.run.done:
-			return l.poll()
+			return l.poll(true)
 		case <-tick.C:
-			if err := l.poll(); err != nil {
+			if err := l.poll(false); err != nil {
 				return err
 			}
 		}
@@ -71,8 +72,8 @@ type row struct {
 	column []ladder.Column // that From and To are indices of
 }
 
-// poll draws what is new.
-func (l *liveLadder) poll() error {
+// poll draws what is new; at the end of the run the media of all calls, too.
+func (l *liveLadder) poll(end bool) error {
 	var rows []row
 	l.titles = l.titles[:0]
 	calls := 0
@@ -90,6 +91,9 @@ func (l *liveLadder) poll() error {
 			calls++
 			rows = l.call(rows, s.Num)
 		}
+	}
+	if len(rows) < ladderRows || end {
+		rows = l.media(rows, end)
 	}
 	return l.draw(rows)
 }
@@ -124,6 +128,7 @@ func (l *liveLadder) call(rows []row, num uint32) []row {
 		return rows
 	}
 	l.know(num, len(call.Messages))
+	l.watch(&call)
 	picture := ladder.Build([]correlate.Call{call}, func(_, message int) []byte { return l.run.text(&call, message) }, l.opts)
 	l.titles = append(l.titles, picture.Calls...)
 	for i := range picture.Rows {
@@ -151,7 +156,9 @@ func (l *liveLadder) draw(rows []row) error {
 		if l.last != 0 {
 			r.SincePrev = r.Time - l.last
 		}
-		l.last = r.Time
+		if !r.Kind.OfMedia() {
+			l.last = r.Time
+		}
 		out = append(out, r.Row)
 	}
 	if len(out) > 0 {

@@ -140,6 +140,14 @@
       } else if (w.view === 'calls') list.stale();
       overview();
     });
+    // Packets of media are no change of a call that the server tells of: who looks at one asks, and what is the same stays.
+    let once = false;
+    const media = setInterval(() => {
+      const w = where(), on = w.view === 'call' && flow.lively(w.num);
+      if (status.classList.contains('done')) clearInterval(media);
+      else if (w.view === 'call' && !document.hidden && (on || once)) flow.show(w.num, w.message, true);
+      once = on; // what was on its way when it ended
+    }, 2000);
     overview();
   }
 

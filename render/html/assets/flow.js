@@ -21,6 +21,7 @@ S.FlowView = (root, source, go) => {
       if (typeof DecompressionStream === 'undefined' && !source.listen) throw new Error(S.t('call.old'));
       const d = await source.flow(n);
       if (mine !== asked) return;
+      if (again && n === num && doc && d && JSON.stringify(d) === JSON.stringify(doc)) return;
       doc = d;
       num = n;
     } catch (e) {
@@ -210,5 +211,8 @@ S.FlowView = (root, source, go) => {
     S.el('b', {}, d.sev), ' ', d.text, d.rfc ? S.el('span', { class: 'rfc' }, ' ' + d.rfc) : null, S.el('small', {}, ' ' + d.code + ' · ' + S.t('message.line', d.line + 1)))))
     : S.el('p', { class: 'none' }, S.t('message.nodiags')));
 
-  return { show, choose, number: () => num, chosen: () => chosen, beside, drop: () => { doc = null; num = 0; } };
+  // lively reports whether more may come of the call that is shown.
+  const lively = (n) => n === num && Boolean(doc?.calls.some((c) => /^(unknown|calling|ringing|answered|challenged)$/.test(c.state)));
+
+  return { show, choose, lively, number: () => num, chosen: () => chosen, beside, drop: () => { doc = null; num = 0; } };
 };

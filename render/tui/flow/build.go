@@ -190,6 +190,9 @@ func (j *job) run(ctx context.Context) *picture {
 		}
 		return j.data.Text(&p.calls[call], msg)
 	}
+	for num := range p.revs {
+		p.beside += lanePackets(&j.data, num)
+	}
 	totals := j.board.Totals()
 	p.lad = ladder.Build(p.calls, read, ladder.Options{
 		ByIP: j.spec.byIP, Unfold: j.spec.unfold, FoldHops: j.spec.foldHops, SDP: j.spec.sdp, Aliases: j.spec.aliases,
@@ -252,6 +255,7 @@ type picture struct {
 	rowOf  [][]int32      // by call and message, -1 for none
 	txn0   []int          // by call: the number of its first transaction among all
 	dlg0   []int          // by call: of its first dialog
+	beside uint64         // packets of media that are not RTP
 	media  bool           // there are rows of kinds beyond those of the signalling
 	byNum  map[uint32]int // calls
 }

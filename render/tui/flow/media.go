@@ -110,6 +110,18 @@ func (v *View) packets() uint64 {
 		for i := range streams {
 			n += streams[i].Packets
 		}
+		n += lanePackets(&v.data, num)
+	}
+	return n
+}
+
+// lanePackets is how many packets the media of a call have that are not RTP.
+func lanePackets(data *term.Data, num uint32) (n uint64) {
+	if data.Lanes == nil {
+		return 0
+	}
+	for _, l := range data.Lanes(num) {
+		n += l.Packets
 	}
 	return n
 }
@@ -126,7 +138,7 @@ func (v *View) pollMedia(now time.Time) {
 
 // packets is how many packets of media the picture tells of.
 func (p *picture) packets() uint64 {
-	n := uint64(0)
+	n := p.beside
 	for _, streams := range p.lad.Streams {
 		for i := range streams {
 			n += streams[i].Packets
