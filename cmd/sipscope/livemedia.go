@@ -52,7 +52,7 @@ func (l *liveLadder) watch(call *correlate.Call) {
 
 // goesOn reports whether more may come of a call.
 func goesOn(s correlate.State) bool {
-	switch s { //nolint:exhaustive // all others are ends
+	switch s {
 	case correlate.StateUnknown, correlate.StateCalling, correlate.StateRinging, correlate.StateAnswered, correlate.StateChallenged:
 		return true
 	default:
@@ -79,7 +79,7 @@ func (l *liveLadder) media(rows []row, all bool) []row {
 
 // toldOf gives what stays the same of a row of media, and what it says that may change.
 func toldOf(r *ladder.Row) (key mediaRow, said string) {
-	switch r.Kind { //nolint:exhaustive // rows of media
+	switch r.Kind {
 	case ladder.Lane: // its time is the answer's until the first packet
 		return mediaRow{kind: r.Kind, label: r.Figures[0]}, strings.Join(r.Figures[1:], " ")
 	case ladder.DTMF:
