@@ -72,7 +72,9 @@ func (s *Streams) Join(w *Work) (texts bool) {
 			w.acct.Malformed[u.frame.Reason]++
 		}
 	}
-	s.advance(w.Batch.Now)
+	if w.Batch.Now-s.now <= setBack || len(w.units) == 0 {
+		s.advance(w.Batch.Now)
+	}
 	w.acct.Packets = uint64(len(w.units))
 	if w.Last {
 		s.tcp.Flush(s.lastSeq, w.Batch.Now)
@@ -95,9 +97,15 @@ func (s *Streams) Join(w *Work) (texts bool) {
 	return len(w.messages) > before
 }
 
+// setBack is how far packets may lie behind the newest one, in ns: sources are merged by time, clocks are set by less. Of
+// what is further behind, the newest one is wrong.
+const setBack = int64(3600e9)
+
 // advance gives up what waited too long. It looks at each packet's own time, so that the size of batches changes nothing.
 func (s *Streams) advance(now int64) {
-	s.now = max(s.now, now)
+	if s.now = max(s.now, now); s.now-now > setBack {
+		s.now = now // the clock was set back, or a packet before had a wrong time: what comes now must not look old
+	}
 	s.fragments.Expire(s.now, s.missing)
 	s.tcp.Advance(s.now)
 }

@@ -74,6 +74,9 @@ type Defragmenter struct {
 	recent [recentEntries]completed
 	cursor int
 
+	reached int64 // packet time
+	doubted int64 // one far ahead of it that nothing has confirmed yet; 0 for none
+
 	Overlaps   uint64 // fragments that contradict others: other bytes, other bounds, or beyond the last one
 	Duplicates uint64 // fragments that repeat what is there
 	Evicted    uint64 // incomplete datagrams given up, and fragments refused, for a limit
@@ -205,10 +208,11 @@ func (d *Defragmenter) drop(g *group) {
 // Each is given to f, except what was left over of a tap's second copy. It costs nothing when nothing is due; calling
 // it with the time of every packet makes results independent of how packets are batched.
 func (d *Defragmenter) Expire(now int64, f func(*Datagram)) {
+	believed := d.believes(now)
 	for d.oldest != nil {
 		g := d.oldest
 		switch {
-		case now-g.firstTime > FragmentAge:
+		case believed && now-g.firstTime > FragmentAge:
 			if !g.copied {
 				d.Expired++
 			}
@@ -219,6 +223,18 @@ func (d *Defragmenter) Expire(now int64, f func(*Datagram)) {
 		}
 		d.giveUp(g, f)
 	}
+}
+
+// believes reports whether the capture has come to a time. One that is hours ahead must be confirmed by another one: a
+// single packet with a wrong time would have all that waits given up.
+func (d *Defragmenter) believes(now int64) bool {
+	const hour = 3600e9
+	if d.reached != 0 && now-d.reached > hour && (d.doubted == 0 || d.doubted == now) {
+		d.doubted = now
+		return false
+	}
+	d.reached, d.doubted = now, 0
+	return true
 }
 
 // Flush gives up all incomplete datagrams: the capture has ended.

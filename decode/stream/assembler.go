@@ -26,6 +26,9 @@ type Assembler struct {
 	due    int64 // when the first of timed may have waited long enough
 	frame  uint64
 
+	reached int64 // packet time
+	doubted int64 // one far ahead of it that nothing has confirmed yet; 0 for none
+
 	emitted int // messages, since the beginning of the segment at hand
 	framed  Framed
 	scratch []frame.Piece
@@ -451,6 +454,9 @@ func (a *Assembler) close(f *flow, e end) {
 // when nothing is due. Add does it too; calling it with the time of every other packet as well makes results
 // independent of how packets are batched.
 func (a *Assembler) Advance(now int64) {
+	if !a.believes(now) {
+		return
+	}
 	for a.oldest != nil && now-a.oldest.last > a.limits.IdleAge {
 		a.remove(a.oldest)
 	}
@@ -462,8 +468,12 @@ func (a *Assembler) Advance(now int64) {
 	}
 	for f := a.timed; f != nil; {
 		next := f.later
-		if f.due <= now {
+		switch {
+		case f.due <= now:
 			a.expire(f, now)
+			a.settleTimer(f)
+		case f.due-now > a.limits.IdleAge: // the clock was set back: it would wait for ever
+			a.close(f, missed)
 			a.settleTimer(f)
 		}
 		f = next
@@ -477,6 +487,17 @@ func (a *Assembler) Advance(now int64) {
 	if a.due != never {
 		a.due = max(a.due, now+pause)
 	}
+}
+
+// believes reports whether the capture has come to a time. One that is further ahead than connections are remembered must
+// be confirmed by another one: a single packet with a wrong time would have all of them forgotten.
+func (a *Assembler) believes(now int64) bool {
+	if a.reached != 0 && now-a.reached > a.limits.IdleAge && (a.doubted == 0 || a.doubted == now) {
+		a.doubted = now
+		return false
+	}
+	a.reached, a.doubted = now, 0
+	return true
 }
 
 // expire gives up what f waits for.

@@ -281,6 +281,14 @@ func (a *Assembler) giveUpParts(d *sctpFlow) {
 	}
 }
 
+// giveUpAll gives up whatever waits.
+func (a *Assembler) giveUpAll(d *sctpFlow) {
+	for len(d.holes) > 0 {
+		a.giveUpHole(d)
+	}
+	a.giveUpParts(d)
+}
+
 // wait says until when a direction waits, if it does. It must follow whatever may have changed that.
 func (c *associations) wait(d *sctpFlow, l *Limits) {
 	due := d.due(l)
@@ -337,6 +345,9 @@ func (a *Assembler) advanceSCTP(now int64) {
 		}
 		d.waits = false
 		a.expireSCTP(d, now)
+		if due := d.due(&a.limits); due != never && due-now > a.limits.IdleAge { // the clock was set back
+			a.giveUpAll(d)
+		}
 		c.wait(d, &a.limits)
 	}
 	clear(waiting[len(c.waiting):])
@@ -363,10 +374,7 @@ func (a *Assembler) expireSCTP(d *sctpFlow, now int64) {
 
 // removeSCTP forgets a direction.
 func (a *Assembler) removeSCTP(d *sctpFlow) {
-	for len(d.holes) > 0 {
-		a.giveUpHole(d)
-	}
-	a.giveUpParts(d)
+	a.giveUpAll(d)
 	c := &a.sctp
 	c.bytes -= d.charged
 	c.unlink(d)

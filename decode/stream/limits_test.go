@@ -122,8 +122,49 @@ func TestIdleFlowsAreForgotten(t *testing.T) {
 	w := newWire(t)
 	w.send(alice, bob, 10, 0, 0, []byte(optionsText()), false)
 	w.a.Advance(w.now + 3601*sec)
+	if w.a.Flows() != 1 {
+		t.Errorf("%d flows, and nothing has confirmed the time", w.a.Flows())
+	}
+	w.a.Advance(w.now + 3602*sec)
 	if w.a.Flows() != 0 {
 		t.Errorf("%d flows", w.a.Flows())
+	}
+}
+
+// One segment with a time of years ahead costs no connection what it holds, and what began in such a time does not wait,
+// and is not looked at, until that time comes.
+func TestWrongTime(t *testing.T) {
+	t.Parallel()
+	const years = 70 * 365 * 24 * 3600 * sec
+	w := newWire(t)
+	text := []byte(inviteText())
+	w.send(alice, bob, 10, 0, 0, text[:50], false)
+	w.now += years
+	w.send(bob, frame.Endpoint4([]byte{192, 0, 2, 3}, 7), 1, 0, 0, []byte(optionsText()), false)
+	w.now -= years
+	w.send(alice, bob, 60, 0, 0, text[50:], false)
+	if len(w.texts) != 2 || w.texts[1] != inviteText() {
+		t.Fatalf("%q", w.log)
+	}
+	w.now += years
+	for i := range uint32(500) {
+		ip := binary.BigEndian.AppendUint32(nil, 10<<24+i)
+		w.send(frame.Endpoint4(ip, 1), bob, 10, 0, 0, text[:50], false)
+		w.sctp(7+i, data(all, 1, 0, okText())+data(dataBegin, 3, 0, "x"))
+	}
+	w.now -= years
+	for i := range uint32(100) {
+		ip := binary.BigEndian.AppendUint32(nil, 11<<24+i)
+		w.send(frame.Endpoint4(ip, 1), bob, 10, 0, 0, text[:50], false)
+		w.sctp(1000+i, data(all, 1, 0, okText())+data(dataBegin, 3, 0, "x"))
+		w.now += sec
+	}
+	n := 0
+	for f := w.a.timed; f != nil; f = f.later {
+		n++
+	}
+	if n > 40 || len(w.a.sctp.waiting) > 40 { // those of the last 32 s
+		t.Errorf("%d connections and %d associations wait", n, len(w.a.sctp.waiting))
 	}
 }
 
