@@ -16,7 +16,15 @@ type inflater struct {
 	src    bytes.Reader
 	out    []byte // of the last message; valid until the next
 	in     []byte
+	spare  int // bytes that were sent packed, times maxRatio, less those that they became
 }
+
+// A connection gets so many bytes of text for each that it sends packed, beside the first ones: SIP becomes a tenth, and
+// what repeats the message before a hundredth. A bomb becomes a thousandth, and would cost milliseconds a packet.
+const (
+	maxRatio   = 64
+	firstSpare = 256 << 10
+)
 
 // maxWindow is how far back compressed data may point (RFC 1951 3.2.5).
 const maxWindow = 32 << 10
@@ -44,6 +52,8 @@ func (z *inflater) lose() {
 func (z *inflater) message(packed []byte, limit int) (text []byte, ok bool) {
 	z.in = append(append(z.in[:0], packed...), flateTail...)
 	z.src.Reset(z.in)
+	z.spare = min(z.spare+maxRatio*len(packed), limit)
+	limit = min(limit, z.spare+firstSpare)
 	if again, is := z.r.(flate.Resetter); !is {
 		z.r = flate.NewReaderDict(&z.src, z.window)
 	} else if again.Reset(&z.src, z.window) != nil {
@@ -68,6 +78,7 @@ func (z *inflater) message(packed []byte, limit int) (text []byte, ok bool) {
 		}
 	}
 	z.remember()
+	z.spare -= len(z.out)
 	text = z.out
 	const keep = 64 << 10 // one huge message must not be held for ever
 	if cap(z.out) > keep {

@@ -272,6 +272,33 @@ func TestWebSocketHostile(t *testing.T) {
 	}
 }
 
+// TestBombs holds that a connection makes no more of what it sends than messages do, and what the first one may be.
+func TestBombs(t *testing.T) {
+	t.Parallel()
+	var d deflater
+	const limit = 1 << 20
+	z, packed, made := &inflater{}, 0, 0
+	for i := range 50 {
+		p := d.message("OPTIONS sip:b SIP/2.0\r\nA: b\r\n" + strings.Repeat("a", 100_000))
+		text, ok := z.message([]byte(p), limit)
+		if i < 2 && (!ok || len(text) < 100_000) || i == 49 && ok {
+			t.Errorf("message %d: %d bytes, %t", i+1, len(text), ok)
+		}
+		packed, made = packed+len(p), made+len(text)
+	}
+	if most := maxRatio*packed + firstSpare; made > most {
+		t.Errorf("%d bytes of %d, and at most %d are given", made, packed, most)
+	}
+	var same deflater
+	z = &inflater{}
+	for i := range 500 {
+		m := fmt.Sprintf("%s%d\r\n", inviteText(), i)
+		if text, ok := z.message([]byte(same.message(m)), limit); !ok || string(text) != m {
+			t.Fatalf("message %d: %t, %q", i+1, ok, text)
+		}
+	}
+}
+
 func FuzzWebSocket(f *testing.F) {
 	for i, c := range webSocketCases() {
 		if len(c.stream) < 10_000 {
