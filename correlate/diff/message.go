@@ -58,9 +58,22 @@ func (t *tale) way(x, y *exchange) {
 		t.add(Tolerated, "order", "", "", w.phrase(a)+" comes in another order")
 	}
 	if a.transport != b.transport {
-		t.add(Differs, "transport", a.transport.String(), b.transport.String(),
+		v := Differs
+		if w.sameWay(x, y, a, b) {
+			v = Tolerated
+		}
+		t.add(v, "transport", a.transport.String(), b.transport.String(),
 			"sent over "+b.transport.String()+", was "+a.transport.String())
 	}
+}
+
+// sameWay reports whether a response of a replay's own goes the way of its request (RFC 3261 18.2.2), where the recorded one
+// took another transport than its request: transactions do not do that.
+func (w *work) sameWay(x, y *exchange, a, b *event) bool {
+	if !w.rules.Replayed || a.request() || x.request < 0 || y.request < 0 || w.sides[1].flow.Ours != nil && !w.sides[1].ours(b) {
+		return false
+	}
+	return w.sides[0].events[x.request].transport != a.transport && w.sides[1].events[y.request].transport == b.transport
 }
 
 // timing compares how often the messages were sent, and how long a final response took.

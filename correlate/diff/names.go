@@ -59,9 +59,9 @@ func (w *work) nameIdentities() {
 		}
 	}
 	if w.rules.Replayed {
+		id.stand = standIns{of: make(map[string][]string), known: make(map[standKey]string), claims: make(map[string][]string)}
 		id.media, id.contacts = w.mediaHosts()
 		id.seen = w.sides[0].places()
-		id.stand = standIns{of: make(map[string][]string), known: make(map[standKey]string)}
 	}
 	for c, other := range w.sides[0].calls {
 		if other >= 0 {
@@ -234,6 +234,7 @@ func (w *work) mediaHosts() (hosts map[netip.Addr]bool, names map[string]bool) {
 			continue
 		}
 		if host := strings.ToLower(string(m.Contact.Host.Of(m.Raw))); host != "" && m.Status < 300 { // a 3xx names others
+			w.claim(i, []byte(host))
 			if a, err := parseHost(host); err == nil {
 				hosts[a] = true
 			} else {

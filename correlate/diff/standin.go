@@ -15,6 +15,9 @@ import (
 type standIns struct {
 	of    map[string][]string // places of B by the host of A: "P3" a participant, "F1" a host that is none
 	known map[standKey]string // the place of B
+	// claims are those who introduce a host in a Contact of A at any time: the place of one who is seen late stands for it
+	// before.
+	claims map[string][]string
 }
 
 // standKey is a host of A, and the participant who names it.
@@ -109,7 +112,7 @@ func (s *stand) legitimate(a, b *mention, place bool) bool {
 		return true // comparisons tell of a host that nobody knows
 	}
 	registered := s.a.method == "REGISTER" && s.a.status > 0 // it names whom it registered
-	key := standKey{a.host, s.introducer(a.host), a.where == "SDP"}
+	key := standKey{a.host, s.w.introducer(s.at, a.host), a.where == "SDP"}
 	if before, bound := in.known[key]; bound && place && !registered {
 		return before == at
 	}
@@ -143,7 +146,7 @@ func (s *stand) mayStand(host, at string, introducer int, place, registered bool
 	case registered:
 		return slices.Contains(known, at) || at == to
 	default:
-		return at == token(introducer) || at != to && slices.Contains(known, at)
+		return at == token(introducer) || at != to && (slices.Contains(known, at) || slices.Contains(s.w.ids.stand.claims[host], at))
 	}
 }
 
@@ -167,13 +170,21 @@ func (id *identities) corresponds(m *mention, at string) bool {
 	return ok && who == at
 }
 
+// claim notes who introduces the host of a Contact in an event of A.
+func (w *work) claim(event int, host []byte) {
+	name := hostText(host)
+	list := w.ids.stand.claims[name]
+	if who := token(w.introducer(event, name)); len(list) < maxPeople && !slices.Contains(list, who) {
+		w.ids.stand.claims[name] = append(list, who)
+	}
+}
+
 // introducer is the participant of A who was first to name a host in what a message sends on.
-func (s *stand) introducer(host string) int {
-	a := s.w.sides[0]
-	at := s.at
+func (w *work) introducer(at int, host string) int {
+	a := w.sides[0]
 	for range maxHops {
 		n := a.forwarded(at)
-		if n < 0 || !bytes.Contains(bytes.ToLower(s.w.reader.text(0, a.events[n].ref)), []byte(host)) {
+		if n < 0 || !bytes.Contains(bytes.ToLower(w.reader.text(0, a.events[n].ref)), []byte(host)) {
 			break
 		}
 		at = n

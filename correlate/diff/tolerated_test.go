@@ -145,3 +145,28 @@ call c1 from alice to bob
 		}
 	}
 }
+
+// Who is seen only when it speaks later was behind the Contact that the proxy sent on before.
+func TestSeenLate(t *testing.T) {
+	t.Parallel()
+	const flow = `title Seen late
+host alice 10.0.1.10 user=sip:alice@a.com
+host proxy 10.0.0.1  proxy user=sip:proxy.a.com
+host bob   10.0.2.10 user=sip:bob@b.com
+call c1 from alice to bob
+@0ms alice > proxy INVITE sip:bob@b.com sdp=PCMU
++1ms proxy > alice 200 contact=sip:bob@HOST sdp=PCMU
++1ms alice > proxy ACK anyway
++1s bob > alice MESSAGE sip:alice@a.com initial contact=sip:bob@HOST
++1ms alice > bob 200
+`
+	at := func(host string) diff.Flow { return parsed(t, strings.ReplaceAll(flow, "HOST", host)).flow(host) }
+	for host, want := range map[string]string{
+		"10.0.2.10": "same",
+		"10.0.1.10": "header Contact is <sip:bob@10.0.1.10>, was <sip:bob@203.0.113.7>, in the 200",
+	} {
+		if r := diff.Flows(at("203.0.113.7"), at(host), diff.Rules{Replayed: true}); r.Headline != want {
+			t.Errorf("%s: %q, want %q: %s", host, r.Headline, want, list(r))
+		}
+	}
+}

@@ -82,13 +82,16 @@ func (c *compiler) putTemplate(from, to uint32, t template) {
 // editor is what is known of the message that is edited.
 type editor struct {
 	*compiler
-	m      *sip.Message
-	in     *sip.Message // what it forwards, nil when it is made here
-	req    *step        // of a response its request
-	after  uint32       // where new headers go: before the empty line
-	seen   [4]bool      // of what stands once: Via, Record-Route, Route, credentials
-	own    int          // values of Record-Route that are ours and still to come
-	hadSet map[string]bool
+	m       *sip.Message
+	in      *sip.Message // what it forwards, nil when it is made here
+	req     *step        // of a response its request
+	after   uint32       // where new headers go: before the empty line
+	seen    [4]bool      // of what stands once: Via, Record-Route, Route, credentials
+	own     int          // values of Record-Route that are ours and still to come
+	ownVias int          // values of Via of a request that is sent on, likewise
+	added   int          // values of Route likewise
+	passed  int          // values of Route that came and are not sent on
+	hadSet  map[string]bool
 }
 
 const (

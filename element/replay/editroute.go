@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -21,18 +22,38 @@ func (e *editor) via(h int) {
 	switch {
 	case !e.s.request && first:
 		e.put(from, end, opVias, int32(h)) //nolint:gosec // few headers
-	case !e.s.request, e.in != nil && !first:
+	case !e.s.request, e.in != nil && !first && e.ownVias == 0:
 		e.putText(from, end, "")
+	case e.in != nil:
+		e.forwardedVia(h, first)
 	case first:
 		to := e.topVia(h)
-		if e.in != nil {
-			e.putText(to, hd.Value.Off+hd.Value.Len, "")
-			e.put(end, end, opVias, int32(h)) //nolint:gosec // likewise
-			return
-		}
 		e.scan(to, hd.Value.Off+hd.Value.Len, inNames)
 	default:
 		e.scan(hd.Value.Off, hd.Value.Off+hd.Value.Len, inNames)
+	}
+}
+
+// forwardedVia is a Via header of a request that is sent on, with values of ours: the top one, and those of what we sent to
+// ourselves on the way. Below stands what came.
+func (e *editor) forwardedVia(h int, first bool) {
+	hd := &e.m.Headers[h]
+	from, to, end := hd.Value.Off, hd.Value.Off+hd.Value.Len, lineEnd(e.m, h)
+	if first {
+		from = e.topVia(h)
+		e.ownVias = max(int(e.m.Vias)-int(e.in.Vias), 1)
+	}
+	n := 0
+	for range headerList(e.m, h) {
+		n++
+	}
+	if n <= e.ownVias {
+		e.scan(from, to, inNames)
+	} else {
+		e.ownList(h, from, e.ownVias)
+	}
+	if e.ownVias -= min(n, e.ownVias); e.ownVias == 0 {
+		e.put(end, end, opVias, int32(h)) //nolint:gosec // few headers
 	}
 }
 
@@ -90,19 +111,51 @@ func (e *editor) route(h int) {
 	}
 }
 
-// forwardedRoute is a Route header of a request that is sent on: what came, without the values that led here.
+// forwardedRoute is a Route header of a request that is sent on: what came, without the values that led here. Above that stand
+// the values that we add, to send the request where it was not to go by itself, such as those of a Path (RFC 3327 5.3).
 func (e *editor) forwardedRoute(h int, first bool) {
+	if first {
+		kept := keptRoutes(e.in, e.m)
+		e.added, e.passed = countList(e.m, sip.HeaderRoute)-kept, countList(e.in, sip.HeaderRoute)-kept
+		if kept == 0 {
+			e.added = math.MaxInt
+		}
+	}
 	hd := &e.m.Headers[h]
 	from, end := hd.Name.Off, lineEnd(e.m, h)
-	skipped := countList(e.in, sip.HeaderRoute) - countList(e.m, sip.HeaderRoute)
+	n := 0
+	for range headerList(e.m, h) {
+		n++
+	}
 	switch {
-	case skipped < 0:
-		e.scan(hd.Value.Off, hd.Value.Off+hd.Value.Len, inNames) // it sends the request where it was not to go by itself
+	case e.added > n:
+		e.added -= n
+		e.scan(hd.Value.Off, hd.Value.Off+hd.Value.Len, inNames)
+	case e.added > 0:
+		e.ownList(h, hd.Value.Off, e.added)
+		e.added = 0
+		e.put(end, end, opSkipped, int32(e.passed)) //nolint:gosec // few
 	case first:
-		e.put(from, end, opSkipped, int32(skipped)) //nolint:gosec // few
+		e.put(from, end, opSkipped, int32(e.passed)) //nolint:gosec // few
 	default:
 		e.putText(from, end, "")
 	}
+}
+
+// keptRoutes is how many of the last values of Route stay as they came when a request is sent on.
+func keptRoutes(in, out *sip.Message) int {
+	var came, goes [][]byte
+	for v := range in.List(sip.HeaderRoute) {
+		came = append(came, v)
+	}
+	for v := range out.List(sip.HeaderRoute) {
+		goes = append(goes, v)
+	}
+	n := 0
+	for n < len(came) && n < len(goes) && bytes.Equal(came[len(came)-1-n], goes[len(goes)-1-n]) {
+		n++
+	}
+	return n
 }
 
 func countList(m *sip.Message, id sip.HeaderID) int {
@@ -134,7 +187,7 @@ func (e *editor) recordRoute(h int) {
 	case e.own == 0:
 		e.putText(hd.Name.Off, lineEnd(e.m, h), "")
 	default:
-		e.ownRecordRoute(h, min(n, e.own))
+		e.ownList(h, hd.Value.Off, min(n, e.own))
 		if e.own -= min(n, e.own); e.own == 0 {
 			e.putRecordRoute(lineEnd(e.m, h), lineEnd(e.m, h))
 		}
@@ -185,10 +238,10 @@ func headerList(m *sip.Message, h int) func(yield func(end uint32) bool) {
 	}
 }
 
-// ownRecordRoute keeps the first values of a Record-Route, which we add.
-func (e *editor) ownRecordRoute(h, own int) {
+// ownList keeps the first values of a list, which we add; what stands before from is edited already.
+func (e *editor) ownList(h int, from uint32, own int) {
 	hd := &e.m.Headers[h]
-	from, to := hd.Value.Off, hd.Value.Off+hd.Value.Len
+	to := hd.Value.Off + hd.Value.Len
 	last := from
 	for end := range headerList(e.m, h) {
 		last = end

@@ -86,34 +86,41 @@ func (c *compiler) link() {
 
 func (s *step) text(span sip.Span) string { return string(span.Of(s.msg.Raw)) }
 
-// second is the branch of the Via below the top one.
-func (s *step) second() string {
-	if s.msg.Vias < 2 {
-		return ""
+// below are the branches of the Vias below the top one, of the first few.
+func (s *step) below() []string {
+	var list []string
+	for v := range s.msg.AllVias() {
+		if list = append(list, s.text(v.Branch)); len(list) > maxOwnVias {
+			break
+		}
 	}
-	v, _ := s.msg.NthVia(1)
-	return s.text(v.Branch)
+	return list[min(len(list), 1):]
 }
 
+// maxOwnVias is how many Vias a proxy may add that sends a request to itself on the way, which no step shows.
+const maxOwnVias = 4
+
 // findOrigin finds what the sender forwards by this message: a request whose second Via is the top one of what came, a
-// response whose top Via is the second one of what came (RFC 3261 16.6, 16.7).
+// response whose top Via is the second one of what came (RFC 3261 16.6, 16.7). What a proxy sends to itself on the way is no
+// step: then it is a Via further down.
 func (l *linker) findOrigin(s *step, x int32) {
 	m := &s.msg
 	key := passKey{call: s.text(m.CallID), cseq: m.CSeq, method: s.method, status: s.status}
-	came, goes := s.text(m.Via.Branch), s.second()
+	came, goes := []string{s.text(m.Via.Branch)}, s.below()
 	if !s.request {
 		came, goes = goes, came
 		key.tag = s.text(m.To.Tag)
 	}
-	if goes != "" {
-		key.at, key.branch = s.from, goes
-		if o, ok := l.passed[key]; ok {
+	for _, branch := range goes {
+		key.at, key.branch = s.from, branch
+		if o, ok := l.passed[key]; ok && branch != "" {
 			s.origin = o
 			l.steps[o].relayed = true
+			break
 		}
 	}
-	if came != "" {
-		key.at, key.branch = s.to, came
+	for _, branch := range came {
+		key.at, key.branch = s.to, branch
 		l.passed[key] = x
 	}
 }

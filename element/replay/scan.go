@@ -96,7 +96,7 @@ func (c *compiler) word(from, to uint32, flags scanFlag, escaped bool) {
 		c.uri(from, from+uint32(scheme), to, flags) //nolint:gosec // a message is far below 4 GiB
 		return
 	}
-	if flags&inURI == 0 {
+	if flags&inURI == 0 && !c.aliasOf(from, to) {
 		c.hostPort(from, to, flags&inNames, false)
 	}
 }
@@ -269,6 +269,26 @@ func (c *compiler) hostPort(from, to uint32, names scanFlag, uri bool) {
 	if text, ok := c.standIn(addr, port, hasPort, uri); ok {
 		c.putText(from, to, text)
 	}
+}
+
+// aliasOf edits address~port~protocol: where a proxy says that a request came from, in a parameter that it adds to a Contact.
+func (c *compiler) aliasOf(from, to uint32) bool {
+	host, rest, _ := strings.Cut(string(c.s.msg.Raw[from:to]), "~")
+	digits, proto, ok := strings.Cut(rest, "~")
+	addr, port, _, isAddr := parseHostPort([]byte(host + ":" + digits))
+	if !ok || !isAddr {
+		return false
+	}
+	text, ok := c.standIn(addr, port, true, false)
+	if !ok {
+		return false
+	}
+	at, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return false
+	}
+	c.putText(from, to, hostOnly(at.Addr())+"~"+strconv.Itoa(int(at.Port()))+"~"+proto)
+	return true
 }
 
 // standIn is what stands for a recorded address.

@@ -144,10 +144,7 @@ func (k *maker) byTransaction() {
 	asked := make(map[txnKey]int, len(k.events)) // place, -1 for several
 	for i := range k.events {
 		e := &k.events[i]
-		if e.branch == "" {
-			continue
-		}
-		key := e.txn()
+		key := e.txn() // without a branch, as RFC 2543 had it, Call-ID and CSeq tell enough when one alone was asked
 		to, ok := asked[key]
 		if e.msg.Request {
 			if ok && to != e.dst {
