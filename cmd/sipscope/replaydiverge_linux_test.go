@@ -324,6 +324,14 @@ func TestReplayDiverges(t *testing.T) {
 		{name: "an extra header", edits: []string{"Allow-Events: talk", "Allow-Events: talk\nX-Debug: yes"}, code: 1, says: "header X-Debug is extra: yes, in the 200"},
 		{name: "an extra header ignored", edits: []string{"Allow-Events: talk", "Allow-Events: talk\nX-Debug: yes"}, args: []string{"--ignore", "x-debug"}, says: "SAME"},
 
+		// Places: the recorded ones are replaced, others are named.
+		{name: "a third Contact", edits: []string{liveContact + "Allow", "Contact: <sip:bob@192.0.2.77>\nAllow"}, code: 1, says: "header Contact is <sip:bob@192.0.2.77>"},
+		{name: "another user's Contact", edits: []string{"<sip:bob@[local_ip]", "<sip:eve@[local_ip]"}, code: 1, says: "header Contact is <sip:eve@127."},
+		{name: "a third Record-Route", edits: []string{liveRoute + liveContact + "Allow", "Record-Route: <sip:[local_ip]:[local_port];lr>, <sip:192.0.2.77;lr>\n" + liveContact + "Allow"}, code: 1, says: "header Record-Route has <sip:192.0.2.77;lr> in addition, in the 200"},
+		{name: "media of a third", edits: []string{"c=IN IP4 [local_ip]", "c=IN IP4 192.0.2.77"}, code: 1, says: "media address 192.0.2.77, was 127."},
+		{name: "the other version of IP", edits: []string{"c=IN IP4 [local_ip]", "c=IN IP6 [local_ip]"}, code: 1, says: "c=IN IP6 127."},
+		{name: "a header twice", edits: []string{"Allow-Events: talk", "Allow-Events: talk\nAllow-Events: talk"}, code: 1, says: "header Allow-Events has talk in addition in the 200"},
+
 		// Session descriptions.
 		{name: "a codec less", edits: []string{"RTP/AVP 0 8", "RTP/AVP 0", "a=rtpmap:8 PCMA/8000\n", ""}, code: 1, says: "codec PCMA is missing in the 200"},
 		{
