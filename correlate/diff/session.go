@@ -283,7 +283,7 @@ func (t *tale) attribute(n *compare.Line, where string) {
 	v := t.weight(n, line)
 	switch {
 	case v == Same:
-	case n.Name[0] == 'c' && n.NoA > 0 && n.NoB > 0 && !(family(marked(n.A)) && family(marked(n.B))):
+	case n.Name[0] == 'c' && n.NoA > 0 && n.NoB > 0 && (!family(marked(n.A)) || !family(marked(n.B))):
 		t.add(v, where, a, b, "media address "+clip(lastWord(b))+", was "+clip(lastWord(a)))
 	case n.NoB == 0:
 		t.add(v, where, a, "", clip(a)+" is missing")

@@ -21,6 +21,7 @@ func (e *editor) via(h int) {
 	from, end := hd.Name.Off, lineEnd(e.m, h)
 	switch {
 	case !e.s.request && first:
+		e.changedVia()
 		e.put(from, end, opVias, int32(h)) //nolint:gosec // few headers
 	case !e.s.request, e.in != nil && !first && e.ownVias == 0:
 		e.putText(from, end, "")

@@ -94,3 +94,26 @@ func TestAloneSpiral(t *testing.T) {
 		}
 	}
 }
+
+// Who answers without what the Via of the request had, or with more, is played so; what brings the answer back stays.
+func TestAloneChangedVia(t *testing.T) {
+	t.Parallel()
+	with := func(text, params string) string { return strings.Replace(text, ";rport", params+";rport", 1) }
+	ask := request("MESSAGE", "sip:bob@"+sutAt, aliceAt, "first", "a", "", 1, "\n")
+	answer := response("200 Fine", "MESSAGE", aliceAt, "first", "a", "b", 1, "\n")
+	for _, tt := range []struct{ asked, answered, want, without string }{
+		{";realm=public;sa=192.0.2.9", "", "Via: SIP/2.0/UDP 127.8.0.1:5060;branch=", ";realm="},
+		{";realm=public", ";preferred=101", ";preferred=101\r\n", ";realm="},
+		{";realm=public", ";realm=public", ";realm=public;", "101"},
+		{"", "", "Via: SIP/2.0/UDP 127.8.0.1:5060;branch=", "realm"},
+	} {
+		lines, o := alone(t, nil, "alice > sut\n"+with(ask, tt.asked), "sut > alice\n"+with(answer, tt.answered))
+		as(t, o)
+		got := sent(t, lines, "SIP/2.0 200 Fine")
+		via := got[strings.Index(got, "Via:"):]
+		via = via[:strings.Index(via, "\r\n")+2]
+		if !strings.Contains(via, tt.want) || strings.Contains(via, tt.without) || !strings.Contains(via, ";rport=5060") {
+			t.Errorf("%q: %s", tt, via)
+		}
+	}
+}

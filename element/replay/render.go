@@ -260,9 +260,12 @@ func (r *renderer) vias(dst []byte, e *edit) []byte {
 	name := r.s.msg.Raw[h.Name.Off:h.Value.Off]
 	const via = "Via: "
 	_, rest, _ := bytes.Cut(all, []byte("\r\n"))
-	for bytes.HasPrefix(rest, []byte(via)) {
+	for top := true; bytes.HasPrefix(rest, []byte(via)); top = false {
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+		if top && r.s.viaChanged {
+			line = append(returned(line), r.s.via...)
+		}
 		dst = append(append(append(dst, name...), line[len(via):]...), eol(&r.s.msg)...)
 	}
 	return dst

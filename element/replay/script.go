@@ -72,34 +72,36 @@ type step struct {
 	toTag    int32 // token
 	dir      int32 // CSeq space of a request
 
-	asked    int32   // of a response its request; of an ACK or a CANCEL the INVITE
-	answers  []int32 // of a request its responses
-	final    int32   // of an ACK the response that it acknowledges
-	ack      int32   // of a final response to an INVITE: the ACK that its receiver sends
-	ackIn    int32   // likewise: the ACK that comes to its sender
-	origin   int32   // what the sender received and forwards by this; none when it makes it itself
-	relayed  bool    // its receiver forwards it
-	retry    int32   // of a request that is challenged: the one that answers
-	retryOf  int32   // the reverse
-	prack    int32   // of a PRACK the provisional response, of that its PRACK
-	refers   int32   // of what has "Event: refer;id=1" the REFER
-	keepsURI bool    // of a request within a dialog: its Request-URI was none of the dialog's, and is played so
-	outside  bool    // it went elsewhere than its dialog said: by an outbound proxy (RFC 3261 8.1.2)
-	broken   bool    // it lacks Via, Call-ID or CSeq: no transaction can have it
-	byLayer  bool    // the transaction layer does it: an ACK of what is no 2xx, the answer to a CANCEL
-	local    int32   // dialog of the sender of a request, of the receiver of a response
-	remote   int32   // dialog of the receiver of a request, of the sender of a response
-	sdpLive  bool    // the body is that of the live message that it forwards
-	user     int32   // of script.users, who answers challenges to a request
-	ask      int32   // of script.asks, the challenge that a response makes
-	lasts    int64   // of a 2xx: the seconds after which it is to be refreshed, 0 unknown
-	fresh    int32   // of a refresh: the 2xx that it comes after, none
-	contact  int32   // token of a live Contact
-	learn    []lesson
-	branch   int32   // token of the top Via
-	socket   int32   // of a Media step: script.sockets, none
-	cancels  []int32 // of an INVITE
-	effects  []int32 // what has no place in the flow without it
+	asked      int32   // of a response its request; of an ACK or a CANCEL the INVITE
+	answers    []int32 // of a request its responses
+	final      int32   // of an ACK the response that it acknowledges
+	ack        int32   // of a final response to an INVITE: the ACK that its receiver sends
+	ackIn      int32   // likewise: the ACK that comes to its sender
+	origin     int32   // what the sender received and forwards by this; none when it makes it itself
+	relayed    bool    // its receiver forwards it
+	retry      int32   // of a request that is challenged: the one that answers
+	retryOf    int32   // the reverse
+	prack      int32   // of a PRACK the provisional response, of that its PRACK
+	refers     int32   // of what has "Event: refer;id=1" the REFER
+	keepsURI   bool    // of a request within a dialog: its Request-URI was none of the dialog's, and is played so
+	outside    bool    // it went elsewhere than its dialog said: by an outbound proxy (RFC 3261 8.1.2)
+	broken     bool    // it lacks Via, Call-ID or CSeq: no transaction can have it
+	byLayer    bool    // the transaction layer does it: an ACK of what is no 2xx, the answer to a CANCEL
+	via        string  // of a response with viaChanged: parameters of the top Via, instead of those of its request
+	viaChanged bool
+	local      int32 // dialog of the sender of a request, of the receiver of a response
+	remote     int32 // dialog of the receiver of a request, of the sender of a response
+	sdpLive    bool  // the body is that of the live message that it forwards
+	user       int32 // of script.users, who answers challenges to a request
+	ask        int32 // of script.asks, the challenge that a response makes
+	lasts      int64 // of a 2xx: the seconds after which it is to be refreshed, 0 unknown
+	fresh      int32 // of a refresh: the 2xx that it comes after, none
+	contact    int32 // token of a live Contact
+	learn      []lesson
+	branch     int32   // token of the top Via
+	socket     int32   // of a Media step: script.sockets, none
+	cancels    []int32 // of an INVITE
+	effects    []int32 // what has no place in the flow without it
 
 	needs      int     // how many of After are there
 	onSent     []int32 // what goes on when it was sent
