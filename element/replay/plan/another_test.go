@@ -104,3 +104,32 @@ func TestRegistersAnother(t *testing.T) {
 		t.Errorf("the last REGISTER waits for %v", after)
 	}
 }
+
+// One who is asked at one address and answers from another is one participant, with or without branches; where several are
+// asked alike and without branches nobody knows whose answer it is.
+func TestAnswersFromElsewhere(t *testing.T) {
+	t.Parallel()
+	const text = "Via: SIP/2.0/UDP 127.0.0.2%s\nFrom: <sip:p@lab.example>;tag=p\nTo: <sip:bob@lab.example>%s\nCall-ID: asked\nCSeq: 1 OPTIONS"
+	for _, test := range []struct {
+		branch string
+		asked  []byte
+		hosts  int
+	}{
+		{"", []byte{bobAt}, 2},
+		{";branch=z9hG4bKasked", []byte{bobAt}, 2},
+		{"", []byte{bobAt, agentAt}, 4},
+	} {
+		var all [][]byte
+		for _, to := range test.asked {
+			all = append(all, said(proxyAt, to, "OPTIONS sip:bob@127.0.0.3 SIP/2.0\n"+text, test.branch, ""))
+		}
+		all = append(all, said(carolAt, proxyAt, "SIP/2.0 200 OK\n"+text, test.branch, ";tag=b"))
+		p, err := datagrams(t, all).plan(t, plan.Options{Self: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Hosts) != test.hosts {
+			t.Errorf("%d asked, branch %q: %d participants, want %d: %+v", len(test.asked), test.branch, len(p.Hosts), test.hosts, p.Hosts)
+		}
+	}
+}
