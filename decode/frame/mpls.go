@@ -23,11 +23,18 @@ func (d *decoder) mpls(at int) Result {
 			break
 		}
 	}
-	b := d.data[at:]
+	return d.belowLabels(d.data[at:], at)
+}
+
+// belowLabels reads what an MPLS label stack carries.
+func (d *decoder) belowLabels(b []byte, at int) Result {
+	word := len(b) > 4 && b[0]>>4 == 0 // there may be a control word
 	switch {
 	case d.plausibleIP(b):
 		return d.ip(at)
-	case len(b) > 4 && b[0]>>4 == 0 && d.plausibleEthernet(b[4:]):
+	case word && d.certainIP(b[4:]): // a pseudo-wire of IP (RFC 4446 3.2: type 11)
+		return d.insideIP(Layer{Kind: LayerPW}, b[4:], at+4)
+	case word && d.plausibleEthernet(b[4:]):
 		return d.inside(Layer{Kind: LayerPW}, etherBridged, b[4:], at+4)
 	case d.plausibleEthernet(b):
 		return d.inside(Layer{Kind: LayerPW}, etherBridged, b, at)
@@ -36,4 +43,17 @@ func (d *decoder) mpls(at int) Result {
 	default:
 		return NotIP
 	}
+}
+
+// certainIP reports whether b begins with an IP packet where an Ethernet frame may begin as well: plausible, and its header
+// has a right checksum or, as IPv6 has none, a next header that is in use, and is no frame.
+func (d *decoder) certainIP(b []byte) bool {
+	if !d.plausibleIP(b) {
+		return false
+	}
+	if b[0]>>4 == 4 {
+		head := int(b[0]&0xf) * 4
+		return head <= len(b) && checksum(b[:head], 0) == 0
+	}
+	return known6(b[6]) && b[7] > 0 && !d.plausibleEthernet(b)
 }

@@ -12,7 +12,7 @@ const (
 	LayerVLAN    Kind = iota + 1 // IEEE 802.1Q, 802.1ad: VLAN identifier
 	LayerMPLS                    // RFC 3032: label
 	LayerPPPoE                   // RFC 2516: session
-	LayerPW                      // RFC 4448: Ethernet in MPLS; none
+	LayerPW                      // RFC 4448, 4385: Ethernet, or IP behind a control word, in MPLS; none
 	LayerPBB                     // IEEE 802.1ah: I-SID
 	LayerNSH                     // RFC 8300: service path
 	LayerGRE                     // RFC 2784, 2890: key, none without
