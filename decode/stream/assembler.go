@@ -37,6 +37,7 @@ type Assembler struct {
 	sctp    associations
 	in      []piece
 	free    [][]byte
+	probe   inflater
 
 	directions int // of flows and their twins
 	seed       maphash.Seed

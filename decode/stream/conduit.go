@@ -87,7 +87,7 @@ func (p *Pipe) Write(text []byte, off, size int) {
 
 // Pass gives size of the bytes b at hand, from offset off on, as they are: they can be read in the capture again.
 func (p *Pipe) Pass(b []byte, off, size int) {
-	p.made = cutPieces(p.made[:0], p.in, off)
+	p.made = firstPieces(cutPieces(p.made[:0], p.in, off), size) // of a part of a message, nothing behind it
 	p.a.pour(p.f, b[off:off+size], p.made)
 }
 

@@ -15,11 +15,14 @@ const (
 // switching is how the answer to an upgrade begins (RFC 6455 4.2.2).
 const switching = "HTTP/1.1 101"
 
+// getting is how an upgrade begins (RFC 6455 4.1).
+const getting = "GET "
+
 // upgrade looks for the head of an HTTP request that b begins with, or for a 101 (RFC 6455 4): Matched with its n bytes,
 // and is when it upgrades to WebSocket.
 func upgrade(b []byte) (n int, is bool, m sip.Match) {
 	most := maxRequest
-	if m = prefix(b, "GET "); m == sip.NoMatch {
+	if m = prefix(b, getting); m == sip.NoMatch {
 		m, most = prefix(b, switching), maxAnswer
 	}
 	if m != sip.Matched {

@@ -90,6 +90,23 @@ func (z *inflater) message(packed []byte, limit int) (text []byte, ok bool) {
 	return text, ok
 }
 
+// beginning inflates the first bytes of a message that needs none before it; fewer where packed ends or is damaged. They are
+// valid until the next call.
+func (z *inflater) beginning(packed []byte) []byte {
+	const most = 1024
+	z.src.Reset(packed)
+	if again, is := z.r.(flate.Resetter); !is {
+		z.r = flate.NewReader(&z.src)
+	} else if again.Reset(&z.src, nil) != nil {
+		return nil
+	}
+	if z.out == nil {
+		z.out = make([]byte, most)
+	}
+	n, _ := io.ReadFull(z.r, z.out)
+	return z.out[:n]
+}
+
 // remember keeps the newest bytes.
 func (z *inflater) remember() {
 	if len(z.out) >= maxWindow {

@@ -108,25 +108,14 @@ func (w *work) foundWS(b []byte, found *finding) (hold int, is bool) {
 	if found.match == sip.Matched {
 		b = b[:found.at]
 	}
-	for from := 0; ; {
-		i := bytes.Index(b[from:], []byte(switching))
-		if i < 0 {
-			break
-		}
-		if from += i; from > 0 && !control(b[from-1]) {
-			from++
-			continue
-		}
-		n, ws, m := upgrade(b[from:])
-		if m == sip.Matched && ws {
-			w.skip(from + n)
+	for _, head := range [...]string{switching, getting} {
+		end, from := upgradeIn(b, head)
+		if end > 0 {
+			w.skip(end)
 			w.webSocket()
 			return 0, true
 		}
-		if m == sip.NeedMore {
-			hold = min(hold, from)
-		}
-		from++
+		hold = min(hold, from)
 	}
 	at, m := w.firstFrame(b)
 	if m == sip.Matched {
@@ -137,11 +126,32 @@ func (w *work) foundWS(b []byte, found *finding) (hold int, is bool) {
 	return min(hold, at), false
 }
 
+// upgradeIn looks for an upgrade to WebSocket whose head begins so, behind other HTTP: a proxy's CONNECT, pages. end is
+// where it ends, 0 for none; from there on b may begin one that is not all there.
+func upgradeIn(b []byte, begin string) (end, from int) {
+	from = len(b)
+	for at := 0; ; at++ {
+		i := bytes.Index(b[at:], []byte(begin))
+		if i < 0 {
+			return 0, from
+		}
+		if at += i; begin == switching && at > 0 && !control(b[at-1]) {
+			continue
+		}
+		switch n, ws, m := upgrade(b[at:]); {
+		case m == sip.Matched && ws:
+			return at + n, from
+		case m == sip.NeedMore:
+			from = min(from, at)
+		}
+	}
+}
+
 // firstFrame is findWS for what may be anything: it looks only for whole messages, which nearly all are.
 func (w *work) firstFrame(b []byte) (at int, m sip.Match) {
 	all := w.b[w.at:]
 	at, m = len(all), sip.NoMatch
-	for _, first := range [...]byte{0x80 | wsText, 0x80 | wsBinary} {
+	for _, first := range [...]byte{0x80 | wsText, 0x80 | wsBinary, wsPacked} {
 		for from := 0; ; from++ {
 			i := bytes.IndexByte(b[from:], first)
 			if from += i; i < 0 || from >= at {

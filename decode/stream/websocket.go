@@ -125,7 +125,7 @@ func (h *wsHeader) unmask(dst, payload []byte) []byte {
 // startsWS reports whether b begins with a frame whose payload begins with a SIP start line.
 func (a *Assembler) startsWS(b []byte) sip.Match {
 	h, m := parseWS(b, a.limits.Message)
-	if h.opcode != wsText && h.opcode != wsBinary || h.packed {
+	if h.opcode != wsText && h.opcode != wsBinary || h.packed && b[0] != wsPacked {
 		return sip.NoMatch
 	}
 	switch {
@@ -134,7 +134,28 @@ func (a *Assembler) startsWS(b []byte) sip.Match {
 	case h.length < smallestSIP && h.fin || h.length == 0:
 		return sip.NoMatch
 	}
-	return a.startsSIP(&h, b[h.size:min(len(b), h.size+h.length)])
+	payload := b[h.size:min(len(b), h.size+h.length)]
+	if h.packed {
+		return a.startsPacked(&h, payload)
+	}
+	return a.startsSIP(&h, payload)
+}
+
+// wsPacked is the first byte of a whole compressed text message. It may have been compressed without those before it.
+const wsPacked = 0x80 | 0x40 | wsText
+
+// startsPacked is startsSIP for a payload that is compressed. What is not fails within some bits.
+func (a *Assembler) startsPacked(h *wsHeader, payload []byte) sip.Match {
+	const enough = 2048 // compressed bytes that have more than a start line
+	a.plain = h.unmask(a.plain[:0], payload[:min(len(payload), enough)])
+	text := a.probe.beginning(a.plain)
+	switch m := sip.StartLine(text); {
+	case m == sip.Matched && knownStart(text):
+		return m
+	case m == sip.NeedMore && len(payload) < min(h.length, enough) && (len(text) == 0 || beginsStart(firstToken(text))):
+		return m
+	}
+	return sip.NoMatch
 }
 
 // startsSIP reports whether a frame's payload, of which not all may be there, begins with a SIP start line.
@@ -173,7 +194,7 @@ func firstToken(b []byte) []byte {
 // begin there. There is none in b[:at].
 func (a *Assembler) findWS(b []byte) (at int, m sip.Match) {
 	for i := range b {
-		if c := b[i] &^ 0x80; c != wsText && c != wsBinary { // FIN or not
+		if c := b[i] &^ 0x80; c != wsText && c != wsBinary && b[i] != wsPacked { // FIN or not
 			continue
 		}
 		if m = a.startsWS(b[i:]); m != sip.NoMatch {

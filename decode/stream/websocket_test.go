@@ -108,6 +108,31 @@ func webSocketCases() []framingCase {
 		},
 		{"midway, masked", ws(0x81, true, inviteText()) + ping + ws(0x81, true, byeText()), []string{inviteText(), byeText()}},
 		{"midway, clear", ws(0x81, false, okText()) + ws(0x81, false, noLength()), []string{okText(), noLength()}},
+		{"midway, a ping first", ping + ws(0x81, true, inviteText()) + ws(0x81, true, byeText()), []string{inviteText(), byeText()}},
+		{
+			"midway, keep-alives first", ws(0x81, true, "\r\n\r\n") + ping + ws(0x82, true, inviteText()) + ws(0x81, true, byeText()),
+			[]string{inviteText(), byeText()},
+		},
+		{"midway, compressed, each for itself", ws(0xc1, true, alone(inviteText())) + ping + ws(0xc1, true, alone(byeText())) +
+			ws(0xc1, true, alone(inviteText())), []string{inviteText(), byeText(), inviteText()}},
+		{"midway, compressed, a ping first", ping + ws(0xc1, false, alone(okText())) + ping + ws(0xc1, false, alone(byeText())),
+			[]string{okText(), byeText()}},
+		{
+			"through a proxy", "CONNECT sip.example.com:8080 HTTP/1.1\r\nHost: sip.example.com\r\n\r\n" + wsGet +
+				ws(0x01, true, one) + ping + ws(0x80, true, two+three), []string{inviteText()},
+		},
+		{
+			"through a proxy, the answer", "HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n" + wsSwitch +
+				ws(0x01, false, one) + ping + ws(0x80, false, two+three), []string{inviteText()},
+		},
+		{
+			"a form before", "POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\nuser=me" + wsGet + ws(0x01, true, one) +
+				ws(0x80, true, two+three), []string{inviteText()},
+		},
+		{
+			"pages before", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /sip.js HTTP/1.1\r\nHost: x\r\n\r\n" + wsGet + ws(0x01, true, one) +
+				ws(0x80, true, two+three), []string{inviteText()},
+		},
 		{"in the middle of a frame", ws(0x81, true, inviteText())[40:] + ws(0x81, true, inviteText()) + ping +
 			ws(0x81, true, byeText()), []string{inviteText(), byeText()}},
 		{"rubbish between frames", wsGet + ws(0x81, true, inviteText()) + "\xf3\x17rubbish" + ws(0x81, true, byeText()) + ping +
@@ -119,6 +144,12 @@ func webSocketCases() []framingCase {
 		{"a length that is too long", wsSwitch + "\x81\x7e\x40\x00" + okText() + ws(0x81, false, byeText()) +
 			ws(0x89, false, "") + ws(0x81, false, okText()), []string{okText(), byeText(), okText()}},
 	}
+}
+
+// alone compresses a message without those before it.
+func alone(text string) string {
+	var d deflater
+	return d.message(text)
 }
 
 func TestWebSocket(t *testing.T) {

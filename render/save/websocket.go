@@ -85,13 +85,23 @@ func (w wsFrames) needs(p *capture.Packet) bool {
 	switch {
 	case len(b) == 0:
 		return f.Flags&(frame.SYN|frame.FIN|frame.RST) != 0
-	case c.head || bytes.HasPrefix(b, []byte("GET ")) || bytes.HasPrefix(b, []byte("HTTP/1.1 101")):
+	case c.head || beginsHTTP(b):
 		c.inHead(b)
 		return true
 	}
 	const packed, opcode = 0x70, 0x0f // with none but the first of the reserved bits (RFC 7692 6)
 	c.packed = c.packed || !c.alone && b[0]&packed == 0x40 && (b[0]&opcode == 1 || b[0]&opcode == 2)
 	return c.packed || keepsAlive(b)
+}
+
+// beginsHTTP reports whether a segment begins with a head that an upgrade has, or a proxy's before it.
+func beginsHTTP(b []byte) bool {
+	for _, s := range [...]string{"GET ", "CONNECT ", "HTTP/1."} {
+		if len(b) >= len(s) && string(b[:len(s)]) == s {
+			return true
+		}
+	}
+	return false
 }
 
 // inHead reads a part of an HTTP head. The answer says what both directions do (RFC 7692 7.1.1).
