@@ -347,3 +347,57 @@ func TestSCTPLaneBounds(t *testing.T) {
 		t.Errorf("%d directions, %d evicted, %d messages", w.a.sctp.directions, w.a.Counters.Evicted, len(w.log))
 	}
 }
+
+// FuzzLanes plays segments of one pair of addresses on a few paths: nothing is held or remembered beyond the limits, all
+// is given back at the end, and every direction can be found.
+func FuzzLanes(f *testing.F) {
+	f.Add([]byte{0, 2, 1, 2, 0, 9, 1, 9, 2, 9, 0x80, 9, 0x81, 30}, uint32(1000))
+	f.Add([]byte{0, 2, 0x40, 2, 0, 9, 1, 9, 1, 2, 1, 77, 2, 77, 3, 0xff}, ^uint32(0))
+	f.Fuzz(func(t *testing.T, ops []byte, isn uint32) {
+		if len(ops) > 600 {
+			return
+		}
+		w := newWire(t)
+		w.quiet = true
+		paths := []frame.Path{{}, vlan(t, 1), vlan(t, 2), vlan(t, 1, 2)}
+		text := strings.Repeat(numbered("x", 1)+numbered("y", 2), 40)
+		for len(ops) >= 2 {
+			path, what := ops[0], ops[1]
+			ops = ops[2:]
+			src, dst := alice, bob
+			if path&0x80 != 0 {
+				src, dst = bob, alice
+			}
+			from := int(what>>2) * 50
+			seq, body := isn+uint32(from), text[from:from+int(path>>2&0xf)*9]
+			if path&0x40 != 0 {
+				seq += 1 << 24 // another connection
+			}
+			flags := []uint8{frame.ACK, frame.SYN, frame.ACK | frame.FIN, frame.RST}[what&3]
+			if what&3 != 0 {
+				body = body[:len(body)/9]
+			}
+			w.on(paths[path&3], src, dst, seq, isn+uint32(from), flags, body)
+			n := 0
+			for _, head := range w.a.flows {
+				for d := head; d != nil; d = d.twin {
+					n++
+					if d.peer != nil && d.peer.peer != d || len(d.more) >= maxPaths {
+						t.Fatal("a pair that is none, or too many paths")
+					}
+				}
+			}
+			listed := 0
+			for d := w.a.oldest; d != nil; d = d.newer {
+				listed++
+			}
+			if n != w.a.Flows() || listed != n {
+				t.Fatalf("%d directions by address, %d by age, %d counted", n, listed, w.a.Flows())
+			}
+		}
+		w.a.Flush(w.frame, w.now)
+		if w.a.Flows() != 0 || w.a.recent != 0 || w.a.Bytes() != 0 {
+			t.Errorf("%d directions, %d bytes remembered, %d held at the end", w.a.Flows(), w.a.recent, w.a.Bytes())
+		}
+	})
+}
