@@ -18,7 +18,7 @@ import (
 )
 
 // nestKinds are the layers that nests are made of.
-var nestKinds = []string{ //nolint:gochecknoglobals // read-only table
+var nestKinds = []string{
 	"vlan:100", "vlan:4094", "mpls:16", "pppoe:17", "gre", "gre:4", "gre:7", "gre:2", "nvgre:5000", "erspan", "erspan:100",
 	"erspan:700", "erspan:1023", "vxlan:5001", "geneve:2", "geneve:3", "gtp:0x1a2b", "gtp:0x3", "ipip", "tzsp", "4in6", "6in4",
 	"esp:0xabcdef",

@@ -115,8 +115,10 @@ func webSocketCases() []framingCase {
 		},
 		{"midway, compressed, each for itself", ws(0xc1, true, alone(inviteText())) + ping + ws(0xc1, true, alone(byeText())) +
 			ws(0xc1, true, alone(inviteText())), []string{inviteText(), byeText(), inviteText()}},
-		{"midway, compressed, a ping first", ping + ws(0xc1, false, alone(okText())) + ping + ws(0xc1, false, alone(byeText())),
-			[]string{okText(), byeText()}},
+		{
+			"midway, compressed, a ping first", ping + ws(0xc1, false, alone(okText())) + ping + ws(0xc1, false, alone(byeText())),
+			[]string{okText(), byeText()},
+		},
 		{
 			"through a proxy", "CONNECT sip.example.com:8080 HTTP/1.1\r\nHost: sip.example.com\r\n\r\n" + wsGet +
 				ws(0x01, true, one) + ping + ws(0x80, true, two+three), []string{inviteText()},

@@ -106,8 +106,8 @@ func beginsHTTP(b []byte) bool {
 
 // inHead reads a part of an HTTP head. The answer says what both directions do (RFC 7692 7.1.1).
 func (c *wsConnection) inHead(b []byte) {
-	end := bytes.Index(b, []byte("\r\n\r\n"))
-	c.head = end < 0
+	found := bytes.Contains(b, []byte("\r\n\r\n"))
+	c.head = !found
 	for line := range bytes.Lines(b) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		if bytes.HasPrefix(b, []byte("HTTP/")) && bytes.EqualFold(bytes.TrimSpace(name), []byte("Sec-WebSocket-Extensions")) {

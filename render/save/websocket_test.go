@@ -106,8 +106,8 @@ func TestWebSocket(t *testing.T) {
 	for _, c := range []struct {
 		name, extension string
 		packed          bool
-		frames          [3]int // of each call saved for itself
-		calls           [3]int // that are in it
+		frames          [3]int  // of each call saved for itself
+		calls           [3]int  // that are in it
 		holes           [3]bool // other calls' messages are missing
 	}{
 		// the handshake, the frames before and between, and two messages
@@ -116,7 +116,9 @@ func TestWebSocket(t *testing.T) {
 		{"compressed", deflate + "\r\n", true, [3]int{9, 14, 19}, [3]int{1, 2, 3}, [3]bool{}},
 		{
 			"compressed, each for itself", deflate + "; server_no_context_takeover; client_no_context_takeover\r\n", false,
-			[3]int{9, 12, 15}, [3]int{1, 1, 1}, [3]bool{false, true, true},
+			[3]int{9, 12, 15},
+			[3]int{1, 1, 1},
+			[3]bool{false, true, true},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
