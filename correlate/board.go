@@ -55,7 +55,7 @@ func (b *Board) Changes(since uint64, dst []Summary) ([]Summary, uint64) {
 		}
 		n++
 		dst = append(dst, Summary{})
-		b.t.summary(b.t.calls.at(e.call), &dst[len(dst)-1])
+		b.t.summary(b.t.calls.At(e.call), &dst[len(dst)-1])
 	}
 	return dst, since
 }

@@ -14,18 +14,18 @@ func (t *Tracker) callOf(m *decode.Message) (ci uint32, fresh bool) {
 	if len(id) == 0 {
 		hash = pairHash(m.Src, m.Dst)
 	}
-	head := t.byID.get(hash)
+	head := t.byID.Get(hash)
 	for ci = head; ci != 0; {
-		c := t.calls.at(ci)
+		c := t.calls.At(ci)
 		if len(id) > 0 || c.id.Len == 0 && t.holds(c, m.Src) {
 			return ci, false // the seeded hash of a Call-ID stands for it: see decode.Keys
 		}
 		ci = c.sameHash
 	}
-	ci, c := t.calls.alloc()
+	ci, c := t.calls.Alloc()
 	t.nextNum++
 	c.num, c.hash, c.sameHash = t.nextNum, hash, head
-	t.byID.set(hash, ci)
+	t.byID.Set(hash, ci)
 	t.byNum.set(c.num, ci)
 	t.totals.Calls++
 	if len(id) > 0 {
@@ -43,7 +43,7 @@ func (t *Tracker) ep(c *callRec, i uint16) *frame.Endpoint {
 	if i < inlineEndpoints {
 		return &c.eps[i]
 	}
-	return &t.sides.at(c.side).eps[i-inlineEndpoints]
+	return &t.sides.At(c.side).eps[i-inlineEndpoints]
 }
 
 // sameHost compares two of the call's addresses without their ports.
@@ -63,9 +63,9 @@ func (t *Tracker) holds(c *callRec, e frame.Endpoint) bool {
 // sideOf gives the call's side record, making it when there is none.
 func (t *Tracker) sideOf(c *callRec) *sideRec {
 	if c.side == 0 {
-		c.side, _ = t.sides.alloc()
+		c.side, _ = t.sides.Alloc()
 	}
-	return t.sides.at(c.side)
+	return t.sides.At(c.side)
 }
 
 // maxEndpoints bounds the addresses of one call; a Call-ID that a scanner uses for a whole network stops here, and
@@ -175,7 +175,7 @@ func (t *Tracker) recast(x *seen, initialInvite bool) {
 
 // enforce evicts until the limits hold.
 func (t *Tracker) enforce() {
-	for t.calls.live() > t.limits.Calls || t.msgs.live() > t.limits.Messages {
+	for t.calls.Live() > t.limits.Calls || t.msgs.Live() > t.limits.Messages {
 		victim := t.victim()
 		if victim == 0 {
 			return
@@ -195,57 +195,57 @@ func (c *callRec) ended() bool {
 }
 
 func (t *Tracker) evict(ci uint32) {
-	c := t.calls.at(ci)
+	c := t.calls.At(ci)
 	t.limited.EvictedCalls++
 	for mi := c.head; mi != 0; {
-		r := t.msgs.at(mi)
+		r := t.msgs.At(mi)
 		for pi := r.more; pi != 0; {
-			next := t.pieces.at(pi).next
-			t.pieces.release(pi)
+			next := t.pieces.At(pi).next
+			t.pieces.Release(pi)
 			pi = next
 		}
 		next := r.next
-		t.msgs.release(mi)
+		t.msgs.Release(mi)
 		t.limited.EvictedMessages++
 		mi = next
 	}
 	for ti := c.txns; ti != 0; {
-		x := t.txns.at(ti)
+		x := t.txns.At(ti)
 		next := x.next
 		if c.nTxns > fewTxns {
-			t.byKey.drop(x.key)
+			t.byKey.Drop(x.key)
 		}
-		t.txns.release(ti)
+		t.txns.Release(ti)
 		ti = next
 	}
 	for di := c.dialogs; di != 0; {
-		next := t.dialogs.at(di).next
-		t.texts.drop(t.dialogs.at(di).tags)
-		t.dialogs.release(di)
+		next := t.dialogs.At(di).next
+		t.texts.drop(t.dialogs.At(di).tags)
+		t.dialogs.Release(di)
 		di = next
 	}
 	t.texts.drop(c.text)
 	if c.side != 0 {
-		t.sides.release(c.side)
+		t.sides.Release(c.side)
 	}
 	t.forget(ci, c)
 	t.byNum.drop(c.num)
-	t.calls.release(ci)
+	t.calls.Release(ci)
 }
 
 // forget takes the call out of the index by Call-ID.
 func (t *Tracker) forget(ci uint32, c *callRec) {
-	head := t.byID.get(c.hash)
+	head := t.byID.Get(c.hash)
 	if head == ci {
 		if c.sameHash == 0 {
-			t.byID.drop(c.hash)
+			t.byID.Drop(c.hash)
 		} else {
-			t.byID.set(c.hash, c.sameHash)
+			t.byID.Set(c.hash, c.sameHash)
 		}
 		return
 	}
 	for i := head; i != 0; {
-		o := t.calls.at(i)
+		o := t.calls.At(i)
 		if o.sameHash == ci {
 			o.sameHash = c.sameHash
 			return

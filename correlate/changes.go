@@ -30,7 +30,7 @@ func (t *Tracker) settle(ci uint32, c *callRec) {
 
 func (t *Tracker) push(o *changes, ci uint32, c *callRec) {
 	o.push(change{c.rev, ci})
-	if n := o.len(); n > 4*t.calls.live()+changesSlack {
+	if n := o.len(); n > 4*t.calls.Live()+changesSlack {
 		for range n {
 			if e := o.pop(); !t.stale(e) {
 				o.push(e)
@@ -51,7 +51,7 @@ func (t *Tracker) oldest(o *changes) uint32 {
 }
 
 // stale reports whether the entry's call has changed since, or is gone.
-func (t *Tracker) stale(e change) bool { return t.calls.at(e.call).rev != e.rev }
+func (t *Tracker) stale(e change) bool { return t.calls.At(e.call).rev != e.rev }
 
 // after gives the index of the first entry after a revision.
 func (o *changes) after(rev uint64) int {
@@ -72,7 +72,7 @@ func (t *Tracker) expire() {
 	}{{&t.ended, t.limits.Keep}, {&t.order, t.limits.Idle}} {
 		for {
 			ci := t.oldest(q.calls)
-			if ci == 0 || now-t.calls.at(ci).last <= q.age {
+			if ci == 0 || now-t.calls.At(ci).last <= q.age {
 				break
 			}
 			t.limited.ExpiredCalls++
@@ -83,7 +83,7 @@ func (t *Tracker) expire() {
 
 // victim chooses the call to evict: the ended one that changed longest ago, else the very first. 0 when there is only one.
 func (t *Tracker) victim() uint32 {
-	if t.calls.live() < 2 {
+	if t.calls.Live() < 2 {
 		return 0
 	}
 	if ci := t.oldest(&t.ended); ci != 0 {

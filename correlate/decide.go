@@ -7,7 +7,7 @@ import "sipscope/decode/sip"
 func (t *Tracker) decide(c *callRec) {
 	var r *txnRec
 	if c.deciding != 0 {
-		r = t.txns.at(c.deciding)
+		r = t.txns.At(c.deciding)
 	}
 	switch {
 	case c.bits&callInvite != 0:
@@ -92,7 +92,7 @@ func (t *Tracker) registerState(c *callRec, r *txnRec) State {
 	if c.side == 0 {
 		return s
 	}
-	if reg := t.sides.at(c.side).reg; s == StateRegistered && reg != nil && reg.Removed {
+	if reg := t.sides.At(c.side).reg; s == StateRegistered && reg != nil && reg.Removed {
 		return StateUnregistered
 	}
 	return s

@@ -22,7 +22,7 @@ func (t *Tracker) dialog(x *seen, mi uint32) {
 		di, d = t.newDialog(x)
 	}
 	if mi != 0 {
-		t.msgs.at(mi).dialog = di
+		t.msgs.At(mi).dialog = di
 	}
 	t.moveDialog(x, d)
 }
@@ -33,7 +33,7 @@ func (t *Tracker) findDialog(c *callRec, a, b uint64) (uint32, *dialogRec) {
 		if di == 0 {
 			break
 		}
-		d := t.dialogs.at(di)
+		d := t.dialogs.At(di)
 		if d.fromHash == a && d.toHash == b || d.fromHash == b && d.toHash == a {
 			return di, d
 		}
@@ -58,7 +58,7 @@ func makesDialog(s *sip.Message) bool {
 
 func (t *Tracker) newDialog(x *seen) (uint32, *dialogRec) {
 	s := &x.m.SIP
-	di, d := t.dialogs.alloc()
+	di, d := t.dialogs.Alloc()
 	d.fromHash, d.toHash = x.m.Keys.FromTag, x.m.Keys.ToTag
 	var buf [128]byte
 	tags := appendClipped(buf[:0], s.From.Tag.Of(s.Raw))

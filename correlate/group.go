@@ -140,8 +140,8 @@ func (t *Tracker) joinSession(x *seen, value []byte) bool {
 
 // numberOf finds a call by the hash of its Call-ID.
 func (t *Tracker) numberOf(hash uint64) uint32 {
-	if ci := t.byID.get(hash); ci != 0 && hash != 0 {
-		return t.calls.at(ci).num
+	if ci := t.byID.Get(hash); ci != 0 && hash != 0 {
+		return t.calls.At(ci).num
 	}
 	return 0
 }
@@ -210,7 +210,7 @@ func (t *Tracker) joinB2BUA(x *seen) {
 func (t *Tracker) taken(num uint32, x *seen) bool {
 	for i := max(0, t.order.len()-4*chainLook); i < t.order.len(); i++ {
 		e := *t.order.at(i)
-		c := t.calls.at(e.call)
+		c := t.calls.At(e.call)
 		if c != x.c && c.group == num && c.relation == relB2BUA && *t.ep(c, c.callee) == x.m.Dst {
 			return true
 		}

@@ -55,7 +55,7 @@ func TestPathsAreBounded(t *testing.T) {
 	if n := tracker.limited.SharedPaths; n != 70_000-numberedPaths+1 {
 		t.Errorf("%d are said to share, want %d", n, 70_000-numberedPaths+1)
 	}
-	tunnels := tracker.sides.at(c.side).tunnels
+	tunnels := tracker.sides.At(c.side).tunnels
 	if len(tunnels) != maxCallPaths || tunnels[0] != "vlan:7/gtp:0x1" || tunnels[7] != "vlan:7/gtp:0x8" {
 		t.Errorf("the call has %q", tunnels)
 	}
@@ -77,13 +77,13 @@ func TestTunnelsOfSummaries(t *testing.T) {
 		path := inVLAN(t, vlan, 0)
 		tracker.path(&c, &path)
 	}
-	before := tracker.sides.at(c.side).tunnels
+	before := tracker.sides.At(c.side).tunnels
 	path := inVLAN(t, 9, 0)
 	tracker.path(&c, &path)
 	if !slices.Equal(before, []string{"vlan:5", "vlan:6"}) {
 		t.Errorf("the call had %q", before)
 	}
-	if after := tracker.sides.at(c.side).tunnels; !slices.Equal(after, []string{"vlan:5", "vlan:6", "vlan:9"}) {
+	if after := tracker.sides.At(c.side).tunnels; !slices.Equal(after, []string{"vlan:5", "vlan:6", "vlan:9"}) {
 		t.Errorf("the call has %q", after)
 	}
 }

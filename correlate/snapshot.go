@@ -26,7 +26,7 @@ func (t *Tracker) summary(c *callRec, s *Summary) {
 		s.ReleasedBy = *t.ep(c, c.releasedBy)
 	}
 	if c.side != 0 {
-		side := t.sides.at(c.side)
+		side := t.sides.At(c.side)
 		s.Columns, s.Tunnels = side.columns, side.tunnels
 	}
 	s.Gaps = uint32(t.countGaps(c)) //nolint:gosec // at most Limits.Gaps
@@ -54,14 +54,14 @@ func (t *Tracker) call(c *callRec) Call {
 	var out Call
 	t.summary(c, &out.Summary)
 	out.Gaps = t.gapsOf(c)
-	if c.side != 0 && t.sides.at(c.side).reg != nil {
-		reg := *t.sides.at(c.side).reg
+	if c.side != 0 && t.sides.At(c.side).reg != nil {
+		reg := *t.sides.At(c.side).reg
 		reg.Refreshes = max(reg.Refreshes, 0)
 		out.Registration = &reg
 	}
 	v := viewer{t: t, c: c, msg: map[uint32]int{0: -1}, txn: map[uint32]int{0: -1}, dlg: map[uint32]int{0: -1}}
 	i := 0
-	for mi := c.head; mi != 0; mi = t.msgs.at(mi).next {
+	for mi := c.head; mi != 0; mi = t.msgs.At(mi).next {
 		v.msg[mi] = i
 		i++
 	}
@@ -80,12 +80,12 @@ type viewer struct {
 
 func (v *viewer) addDialogs(out *Call) {
 	var order []uint32
-	for di := v.c.dialogs; di != 0; di = v.t.dialogs.at(di).next {
+	for di := v.c.dialogs; di != 0; di = v.t.dialogs.At(di).next {
 		order = append(order, di)
 	}
 	slices.Reverse(order) // the list is newest first
 	for i, di := range order {
-		d := v.t.dialogs.at(di)
+		d := v.t.dialogs.At(di)
 		v.dlg[di] = i
 		out.Dialogs = append(out.Dialogs, Dialog{
 			CallerTag: string(v.t.texts.get(d.tags)[:d.fromLen]), CalleeTag: string(v.t.texts.get(d.tags)[d.fromLen:]), Method: v.t.names.name(d.method),
@@ -96,7 +96,7 @@ func (v *viewer) addDialogs(out *Call) {
 
 func (v *viewer) addTransactions(out *Call) {
 	for ti := v.c.txns; ti != 0; {
-		r := v.t.txns.at(ti)
+		r := v.t.txns.At(ti)
 		if r.method != uint16(sip.MethodAck) {
 			v.txn[ti] = len(out.Transactions)
 			out.Transactions = append(out.Transactions, Transaction{
@@ -111,7 +111,7 @@ func (v *viewer) addTransactions(out *Call) {
 		ti = r.next
 	}
 	for ti := v.c.txns; ti != 0; {
-		r := v.t.txns.at(ti)
+		r := v.t.txns.At(ti)
 		if i := v.txn[ti]; i >= 0 {
 			out.Transactions[i].Cancel = v.txn[r.mate]
 		}
@@ -124,11 +124,11 @@ func (v *viewer) addMessages(out *Call) {
 	previous := map[uint32]int64{} // original -> when it was last sent
 	out.Messages = make([]Message, 0, len(v.msg))
 	for mi := v.c.head; mi != 0; {
-		r := t.msgs.at(mi)
+		r := t.msgs.At(mi)
 		m := Message{
 			Seq: r.seq, Nth: r.nth, Time: r.time, Src: *v.t.ep(v.c, r.src), Dst: *v.t.ep(v.c, r.dst),
 			Transport: r.bits.transport(), Flags: r.bits.flags(), Method: t.names.name(r.method), Status: r.status,
-			CSeq: t.txns.at(r.txn).cseq, Txn: v.txn[r.txn], Dialog: v.dlg[r.dialog], Copy: r.bits.copy(), Repeats: v.msg[r.of],
+			CSeq: t.txns.At(r.txn).cseq, Txn: v.txn[r.txn], Dialog: v.dlg[r.dialog], Copy: r.bits.copy(), Repeats: v.msg[r.of],
 			SDP: r.bits&bitSDP != 0, Pieces: t.piecesOf(r), Path: t.paths.all[r.path],
 		}
 		if r.of != 0 {
@@ -136,7 +136,7 @@ func (v *viewer) addMessages(out *Call) {
 			if m.Flags&decode.TapDuplicate == 0 {
 				previous[r.of] = r.time
 			}
-			m.Dialog = v.dlg[t.msgs.at(r.of).dialog]
+			m.Dialog = v.dlg[t.msgs.At(r.of).dialog]
 		} else {
 			previous[mi] = r.time
 		}
@@ -151,7 +151,7 @@ func (t *Tracker) piecesOf(r *msgRec) []decode.Piece {
 	}
 	var out []decode.Piece
 	for pi := r.more; pi != 0; {
-		p := t.pieces.at(pi)
+		p := t.pieces.At(pi)
 		out = append(out, decode.Piece{Seq: p.seq, Loc: capture.Loc{Off: p.off, File: p.file}, Len: p.size})
 		pi = p.next
 	}
@@ -161,7 +161,7 @@ func (t *Tracker) piecesOf(r *msgRec) []decode.Piece {
 // find gives the record of the call with a number.
 func (t *Tracker) find(num uint32) *callRec {
 	if ci := t.byNum.get(num); ci != 0 {
-		return t.calls.at(ci)
+		return t.calls.At(ci)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package correlate
 import (
 	"math/bits"
 
+	"sipscope/correlate/dense"
 	"sipscope/correlate/media"
 	"sipscope/decode"
 	"sipscope/decode/sip"
@@ -15,17 +16,17 @@ type Tracker struct {
 	limited Limited
 	headers []string // Config.Headers
 
-	msgs    slab[msgRec]
-	pieces  slab[pieceRec]
-	txns    slab[txnRec]
-	dialogs slab[dialogRec]
-	calls   slab[callRec]
-	sides   slab[sideRec]
+	msgs    dense.Slab[msgRec]
+	pieces  dense.Slab[pieceRec]
+	txns    dense.Slab[txnRec]
+	dialogs dense.Slab[dialogRec]
+	calls   dense.Slab[callRec]
+	sides   dense.Slab[sideRec]
 	texts   texts
 
-	byID  index // hash of a Call-ID -> newest call with it
+	byID  dense.Index // hash of a Call-ID -> newest call with it
 	byNum numbers
-	byKey index // hash of a transaction key and its call -> newest transaction; of calls with many
+	byKey dense.Index // hash of a transaction key and its call -> newest transaction; of calls with many
 
 	names    *methods
 	paths    paths
@@ -102,7 +103,7 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 	t.Advance(m.Time)
 	t.totals.Messages++
 	ci, fresh := t.callOf(m)
-	c := t.calls.at(ci)
+	c := t.calls.At(ci)
 	x := seen{m: m, c: c, ci: ci, src: t.endpoint(c, m.Src), dst: t.endpoint(c, m.Dst)}
 	x.method, x.path = t.methodOf(&m.SIP), t.path(c, &m.Path)
 	if fresh {
@@ -124,7 +125,7 @@ func (t *Tracker) Message(m *decode.Message) Verdict {
 	} else {
 		v.Retransmission = true
 		c.again++
-		t.txns.at(ti).again++
+		t.txns.At(ti).again++
 		t.totals.Retransmissions++
 	}
 	v.State = c.state
@@ -159,7 +160,7 @@ func (t *Tracker) count(x *seen) {
 	c.words |= m.Words
 	t.hop(c, x.src, x.dst)
 	for i, name := range t.headers {
-		if columns := t.sides.at(c.side).columns; columns[i] == "" {
+		if columns := t.sides.At(c.side).columns; columns[i] == "" {
 			if v, ok := m.SIP.Get(name); ok {
 				columns[i] = string(v)
 			}
@@ -209,11 +210,11 @@ func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
 	if int(c.kept) >= t.limits.MessagesPerCall {
 		t.limited.UnkeptMessages++
 		if of != 0 {
-			t.markDuplicate(x, t.msgs.at(of))
+			t.markDuplicate(x, t.msgs.At(of))
 		}
 		return 0, of
 	}
-	mi, r := t.msgs.alloc()
+	mi, r := t.msgs.Alloc()
 	*r = msgRec{
 		time: m.Time, seq: m.Seq, sig: uint32(m.Keys.Sig), //nolint:gosec // low half wanted
 		src: x.src, dst: x.dst, method: x.method, status: m.SIP.Status, nth: m.Nth, ipid: m.IPID, path: x.path, txn: ti, of: of,
@@ -222,7 +223,7 @@ func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
 		r.ipid = uint16(m.TTL)
 	}
 	if of != 0 {
-		o := t.msgs.at(of)
+		o := t.msgs.At(of)
 		t.markDuplicate(x, o)
 		o.last = mi
 	}
@@ -235,7 +236,7 @@ func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
 	}
 	t.keepPieces(r, m.Pieces)
 	if ti != 0 {
-		x := t.txns.at(ti)
+		x := t.txns.At(ti)
 		r.bits |= msgBits(min(x.leg, 255)) << copyShift
 		if of == 0 {
 			r.prev, x.chain = x.chain, mi
@@ -245,7 +246,7 @@ func (t *Tracker) keep(x *seen, ti uint32) (mi, of uint32) {
 	if c.tail == 0 {
 		c.head = mi
 	} else {
-		t.msgs.at(c.tail).next = mi
+		t.msgs.At(c.tail).next = mi
 	}
 	c.tail = mi
 	c.kept++
@@ -258,7 +259,7 @@ func (t *Tracker) original(x *seen, ti uint32) uint32 {
 		return 0
 	}
 	sig := uint32(x.m.Keys.Sig) //nolint:gosec // low half wanted
-	txn := t.txns.at(ti)
+	txn := t.txns.At(ti)
 	if txn.sigs&(1<<(sig&63)) == 0 {
 		return 0
 	}
@@ -267,7 +268,7 @@ func (t *Tracker) original(x *seen, ti uint32) uint32 {
 		if mi == 0 {
 			return 0
 		}
-		r := t.msgs.at(mi)
+		r := t.msgs.At(mi)
 		if r.sig == sig && r.src == x.src && r.dst == x.dst && r.status == x.m.SIP.Status && r.method == x.method {
 			return mi
 		}
@@ -282,7 +283,7 @@ func (t *Tracker) original(x *seen, ti uint32) uint32 {
 func (t *Tracker) markDuplicate(x *seen, original *msgRec) {
 	m, last := x.m, original
 	if original.last != 0 {
-		last = t.msgs.at(original.last)
+		last = t.msgs.At(original.last)
 	}
 	if m.Flags&last.bits.flags()&decode.Encapsulated != 0 && m.IPID != last.ipid {
 		if d := m.Time - last.time; d >= -agentAge && d <= agentAge {
@@ -324,7 +325,7 @@ func (t *Tracker) keepPieces(r *msgRec, pieces []decode.Piece) {
 	next := uint32(0)
 	for i := len(pieces) - 1; i >= 0; i-- {
 		p := &pieces[i]
-		pi, rec := t.pieces.alloc()
+		pi, rec := t.pieces.Alloc()
 		*rec = pieceRec{seq: p.Seq, off: p.Loc.Off, size: p.Len, file: p.Loc.File, next: next}
 		next = pi
 	}

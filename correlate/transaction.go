@@ -24,7 +24,7 @@ func (t *Tracker) transaction(x *seen) uint32 {
 		return ti
 	}
 	ti := t.newTransaction(x, key)
-	r := t.txns.at(ti)
+	r := t.txns.At(ti)
 	r.bits |= txnOrphan
 	r.src, r.dst = r.dst, r.src
 	return ti
@@ -38,7 +38,7 @@ func (t *Tracker) onHop(key uint64, x *seen) uint32 {
 		if ti == 0 {
 			break
 		}
-		r := t.txns.at(ti)
+		r := t.txns.At(ti)
 		if r.src == x.src && r.dst == x.dst {
 			return ti
 		}
@@ -60,7 +60,7 @@ func (t *Tracker) ofResponse(key uint64, x *seen) uint32 {
 		if ti == 0 {
 			break
 		}
-		r := t.txns.at(ti)
+		r := t.txns.At(ti)
 		if t.sameHost(x.c, r.src, x.dst) {
 			if t.sameHost(x.c, r.dst, x.src) {
 				return ti
@@ -80,7 +80,7 @@ func (t *Tracker) ofResponse(key uint64, x *seen) uint32 {
 func (t *Tracker) ackTransaction(x *seen) uint32 {
 	k := &x.m.Keys
 	if ti := t.onHop(hashCall(k.MixMethod(), x.ci), x); ti != 0 {
-		if r := t.txns.at(ti); r.bits&txnFinal == 0 || r.status >= 300 {
+		if r := t.txns.At(ti); r.bits&txnFinal == 0 || r.status >= 300 {
 			return ti
 		}
 	}
@@ -104,7 +104,7 @@ func (t *Tracker) unacknowledged(x *seen) uint32 {
 		if ti == 0 {
 			break
 		}
-		r := t.txns.at(ti)
+		r := t.txns.At(ti)
 		if r.method == uint16(sip.MethodInvite) && r.cseq == x.m.SIP.CSeq && r.state == TxnCompleted && r.status >= 300 &&
 			r.src == x.src && r.dst == x.dst {
 			return ti
@@ -121,10 +121,10 @@ const fewTxns = 8
 // withKey finds the newest transaction of the call with a key.
 func (t *Tracker) withKey(c *callRec, key uint64) uint32 {
 	if c.nTxns > fewTxns {
-		return t.byKey.get(key)
+		return t.byKey.Get(key)
 	}
 	for ti := c.lastTxn; ti != 0; {
-		r := t.txns.at(ti)
+		r := t.txns.At(ti)
 		if r.key == key {
 			return ti
 		}
@@ -141,17 +141,17 @@ func (t *Tracker) enter(c *callRec, ti uint32, key uint64) {
 		return
 	}
 	if c.nTxns == fewTxns+1 {
-		for old := c.txns; old != 0; old = t.txns.at(old).next { // oldest first: the newest with a key stays
-			t.byKey.set(t.txns.at(old).key, old)
+		for old := c.txns; old != 0; old = t.txns.At(old).next { // oldest first: the newest with a key stays
+			t.byKey.Set(t.txns.At(old).key, old)
 		}
 	}
-	t.byKey.set(key, ti)
+	t.byKey.Set(key, ti)
 }
 
 // newTransaction makes a record; its request is not yet set.
 func (t *Tracker) newTransaction(x *seen, key uint64) uint32 {
 	c := x.c
-	ti, r := t.txns.alloc()
+	ti, r := t.txns.Alloc()
 	*r = txnRec{
 		key: key, call: x.ci, same: t.withKey(c, key), prev: c.lastTxn, cseq: x.m.SIP.CSeq,
 		from: uint32(x.m.Keys.FromTag), //nolint:gosec // low half wanted
@@ -165,7 +165,7 @@ func (t *Tracker) newTransaction(x *seen, key uint64) uint32 {
 	if c.lastTxn == 0 {
 		c.txns = ti
 	} else {
-		t.txns.at(c.lastTxn).next = ti
+		t.txns.At(c.lastTxn).next = ti
 	}
 	c.lastTxn = ti
 	return ti
@@ -180,7 +180,7 @@ func (t *Tracker) leg(x *seen, r *txnRec) uint16 {
 		if ti == 0 {
 			break
 		}
-		o := t.txns.at(ti)
+		o := t.txns.At(ti)
 		if o.method == r.method && o.cseq == r.cseq && o.from == r.from {
 			switch {
 			case r.vias > o.vias:
@@ -205,7 +205,7 @@ func (t *Tracker) advance(x *seen, ti, mi uint32) {
 }
 
 func (t *Tracker) request(x *seen, ti, mi uint32) {
-	c, r, s := x.c, t.txns.at(ti), &x.m.SIP
+	c, r, s := x.c, t.txns.At(ti), &x.m.SIP
 	if s.MethodID == sip.MethodAck {
 		t.ack(x, r, mi)
 		return
@@ -262,7 +262,7 @@ func (t *Tracker) claim(x *seen, ti uint32, r *txnRec) {
 }
 
 func (t *Tracker) response(x *seen, ti, mi uint32) {
-	c, r, s := x.c, t.txns.at(ti), &x.m.SIP
+	c, r, s := x.c, t.txns.At(ti), &x.m.SIP
 	if r.bits&txnOrphan != 0 && r.bits&txnCaller == 0 {
 		t.claimOrphan(x, ti, r)
 	}
@@ -330,7 +330,7 @@ func (t *Tracker) provisional(x *seen, ti uint32, r *txnRec, mi uint32) {
 func (t *Tracker) finalAtCaller(x *seen, r *txnRec) {
 	c, s, m := x.c, &x.m.SIP, x.m
 	if s.CSeqMethodID != sip.MethodInvite || c.bits&callInvite == 0 {
-		if t.txns.at(c.deciding) == r {
+		if t.txns.At(c.deciding) == r {
 			t.final(x)
 		}
 		return
@@ -347,7 +347,7 @@ func (t *Tracker) finalAtCaller(x *seen, r *txnRec) {
 		}
 		return
 	}
-	if t.txns.at(c.deciding) == r {
+	if t.txns.At(c.deciding) == r {
 		t.final(x)
 		c.endedBy = t.refuser(x, r)
 	}
@@ -380,7 +380,7 @@ func (t *Tracker) ack(x *seen, r *txnRec, mi uint32) {
 		if ti == 0 {
 			break
 		}
-		o := t.txns.at(ti)
+		o := t.txns.At(ti)
 		if o.method == uint16(sip.MethodInvite) && o.cseq == r.cseq && o.status < 300 {
 			if o.ack == 0 && (o.bits&txnFinal != 0 || r.vias == o.vias) {
 				o.ack = mi
@@ -403,7 +403,7 @@ func (t *Tracker) cancel(x *seen, ti uint32, r *txnRec) {
 	if ii == 0 {
 		return
 	}
-	o := t.txns.at(ii)
+	o := t.txns.At(ii)
 	o.mate, r.mate = ti, ii
 	if o.bits&txnCaller != 0 {
 		c.bits |= callCancel
@@ -448,7 +448,7 @@ func (t *Tracker) forwards(c *callRec, ep uint16) bool {
 		if ti == 0 {
 			break
 		}
-		r := t.txns.at(ti)
+		r := t.txns.At(ti)
 		if r.method == c.method && r.bits&txnInitial != 0 {
 			in = in || same(r.dst)
 			out = out || same(r.src)
@@ -474,7 +474,7 @@ func (t *Tracker) refuser(x *seen, r *txnRec) Side {
 		if ti == 0 {
 			break
 		}
-		o := t.txns.at(ti)
+		o := t.txns.At(ti)
 		if o.method == r.method && o.cseq == r.cseq && o.bits&txnFinal != 0 && o.status == status && o.vias > vias {
 			last, vias = o.dst, o.vias
 		}
@@ -527,7 +527,7 @@ func (t *Tracker) timeOuts() {
 		if !ok {
 			break
 		}
-		r := t.txns.at(ti)
+		r := t.txns.At(ti)
 		if r.key != key || r.state != TxnTrying && (r.state != TxnProceeding || r.method == uint16(sip.MethodInvite)) {
 			continue
 		}
@@ -538,12 +538,12 @@ func (t *Tracker) timeOuts() {
 		if !ok {
 			return
 		}
-		r := t.txns.at(ti)
+		r := t.txns.At(ti)
 		if r.key != key || r.state != TxnProceeding {
 			continue
 		}
 		if r.prov != 0 {
-			if due := t.msgs.at(r.prov).time + timerC; due > t.now {
+			if due := t.msgs.At(r.prov).time + timerC; due > t.now {
 				t.noFinal.add(due, ti, key)
 				continue
 			}
@@ -554,7 +554,7 @@ func (t *Tracker) timeOuts() {
 
 func (t *Tracker) timeOut(ti uint32, r *txnRec) {
 	r.state = TxnTimedOut
-	c := t.calls.at(r.call)
+	c := t.calls.At(r.call)
 	if c.deciding == ti {
 		before := c.state
 		t.decide(c)

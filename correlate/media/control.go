@@ -52,12 +52,12 @@ func (t *Tracker) Control(m *decode.Media) bool {
 func (t *Tracker) knowsControl(f *frame.Packet, b []byte) bool {
 	for _, e := range [...]frame.Endpoint{f.Dst, f.Src} {
 		if i := t.names.find(t.hash(e), e); i != 0 {
-			if n := t.names.at(i); n.flags.has(nameControl) || n.flags.has(nameRTP) && n.flags.has(nameMux) {
+			if n := t.names.At(i); n.flags.has(nameControl) || n.flags.has(nameRTP) && n.flags.has(nameMux) {
 				return true
 			}
 		}
 		e.Port-- // RTCP goes to the next port (RFC 3550 11)
-		if i := t.names.find(t.hash(e), e); i != 0 && t.names.at(i).media() {
+		if i := t.names.find(t.hash(e), e); i != 0 && t.names.At(i).media() {
 			return true
 		}
 	}
@@ -73,8 +73,8 @@ func (t *Tracker) knowsControl(f *frame.Packet, b []byte) bool {
 func (t *Tracker) streamOf(ssrc uint32, from, to frame.Endpoint) *streamRec {
 	var only *streamRec
 	n := 0
-	for i := t.bySSRC.get(t.hashSSRC(ssrc)); i != 0 && n < streamLook; {
-		r := t.streams.at(i)
+	for i := t.bySSRC.Get(t.hashSSRC(ssrc)); i != 0 && n < streamLook; {
+		r := t.streams.At(i)
 		if r.ssrc == ssrc && r.state == confirmed {
 			if r.src.SameHost(from) && r.dst.SameHost(to) {
 				return r
@@ -93,11 +93,11 @@ func (t *Tracker) streamOf(ssrc uint32, from, to frame.Endpoint) *streamRec {
 // aboutStream gives what RTCP says about a stream, to add to.
 func (t *Tracker) aboutStream(r *streamRec) *controlRec {
 	if r.control == 0 {
-		i, c := t.controls.alloc()
+		i, c := t.controls.Alloc()
 		c.reports = Reports{RTT: -1, MaxRTT: -1, Jitter: -1}
 		r.control = i
 	}
-	return t.controls.at(r.control)
+	return t.controls.At(r.control)
 }
 
 // control takes one packet of a compound packet.
@@ -211,8 +211,8 @@ func (t *Tracker) mainClock(r *streamRec) uint32 {
 // mainPayload is the payload type with the most packets that is neither an event nor comfort noise, if there is one.
 func (t *Tracker) mainPayload(r *streamRec) (best *payloadRec) {
 	speech := func(p *payloadRec) bool { return !isEvent(&p.name) && !isNoise(&p.name) }
-	for i := r.payloads; i != 0; i = t.payloads.at(i).next {
-		p := t.payloads.at(i)
+	for i := r.payloads; i != 0; i = t.payloads.At(i).next {
+		p := t.payloads.At(i)
 		if best == nil || speech(p) && !speech(best) || speech(p) == speech(best) && p.packets > best.packets {
 			best = p
 		}

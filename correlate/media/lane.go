@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 
+	"sipscope/correlate/dense"
 	"sipscope/decode"
 	"sipscope/decode/frame"
 )
@@ -38,9 +39,9 @@ type laneRec struct {
 
 // lanes are the Tracker's part that counts what goes beside RTP.
 type lanes struct {
-	slab[laneRec]
-	byKey  index // secret hash of addresses and call -> lane
-	byCall index // of a call -> its newest lane
+	dense.Slab[laneRec]
+	byKey  dense.Index // secret hash of addresses and call -> lane
+	byCall dense.Index // of a call -> its newest lane
 	hand   uint32
 	named  bool // SDP named an address for such a medium
 }
@@ -68,13 +69,13 @@ func (t *Tracker) Beside(f *frame.Packet, tcp bool, seq uint64, now int64) {
 	}
 	k := laneKey{f.Src, f.Dst, call, tcp}
 	key := maphash.Comparable(t.seed, k)
-	i := t.lanes.byKey.get(key)
+	i := t.lanes.byKey.Get(key)
 	if i == 0 {
 		i = t.newLane(&k, key)
-		r := t.lanes.at(i)
+		r := t.lanes.At(i)
 		r.first, r.firstFrame = now, seq
 	}
-	r := t.lanes.at(i)
+	r := t.lanes.At(i)
 	r.packets++
 	r.bytes += uint64(len(f.Payload)) + uint64(f.Missing)
 	r.last, r.lastFrame = now, seq
@@ -84,7 +85,7 @@ func (t *Tracker) Beside(f *frame.Packet, tcp bool, seq uint64, now int64) {
 // laneCall is the number of the call that named an address, last, for a medium that is not carried in RTP; 0 for none.
 func (t *Tracker) laneCall(addr frame.Endpoint) uint32 {
 	if i := t.names.find(t.hash(addr), addr); i != 0 {
-		if n := t.names.at(i); !n.flags.has(nameRTP) && !n.flags.has(nameControl) {
+		if n := t.names.At(i); !n.flags.has(nameRTP) && !n.flags.has(nameControl) {
 			return n.call
 		}
 	}
@@ -100,17 +101,17 @@ func isSTUN(b []byte) bool {
 // newLane begins a lane; where there is no room, the idlest of some gives it.
 func (t *Tracker) newLane(k *laneKey, key uint64) uint32 {
 	l := &t.lanes
-	if l.live() >= t.limits.Lanes {
+	if l.Live() >= t.limits.Lanes {
 		t.dropLane()
 	}
-	i, r := l.alloc()
+	i, r := l.Alloc()
 	r.key, r.src, r.dst, r.call, r.tcp = key, k.src, k.dst, k.call, k.tcp
-	l.byKey.set(key, i)
-	head := l.byCall.get(callKey(r.call))
+	l.byKey.Set(key, i)
+	head := l.byCall.Get(callKey(r.call))
 	if r.callLinks.next = head; head != 0 {
-		l.at(head).callLinks.prev = i
+		l.At(head).callLinks.prev = i
 	}
-	l.byCall.set(callKey(r.call), i)
+	l.byCall.Set(callKey(r.call), i)
 	t.counts.Lanes++
 	return i
 }
@@ -120,32 +121,31 @@ func (t *Tracker) dropLane() {
 	l := &t.lanes
 	var victim uint32
 	for range sweep {
-		if l.hand++; l.hand >= l.n {
+		if l.hand++; l.hand >= l.End() {
 			l.hand = 1
 		}
-		if r := l.at(l.hand); r.key != 0 && (victim == 0 || r.last < l.at(victim).last) {
+		if r := l.At(l.hand); r.key != 0 && (victim == 0 || r.last < l.At(victim).last) {
 			victim = l.hand
 		}
 	}
 	if victim == 0 {
 		return
 	}
-	r := l.at(victim)
-	l.byKey.drop(r.key)
+	r := l.At(victim)
+	l.byKey.Drop(r.key)
 	next, prev := r.callLinks.next, r.callLinks.prev
 	if next != 0 {
-		l.at(next).callLinks.prev = prev
+		l.At(next).callLinks.prev = prev
 	}
 	switch {
 	case prev != 0:
-		l.at(prev).callLinks.next = next
+		l.At(prev).callLinks.next = next
 	case next != 0:
-		l.byCall.set(callKey(r.call), next)
+		l.byCall.Set(callKey(r.call), next)
 	default:
-		l.byCall.drop(callKey(r.call))
+		l.byCall.Drop(callKey(r.call))
 	}
-	*r = laneRec{}
-	l.release(victim)
+	l.Release(victim)
 	t.counts.EvictedLanes++
 }
 
@@ -155,8 +155,8 @@ const maxCallLanes = 1024
 // LanesOf copies the newest lanes of the call with a number, in the order of their first packets.
 func (t *Tracker) LanesOf(num uint32) []Lane {
 	var out []Lane
-	for i := t.lanes.byCall.get(callKey(num)); i != 0 && len(out) < maxCallLanes; {
-		r := t.lanes.at(i)
+	for i := t.lanes.byCall.Get(callKey(num)); i != 0 && len(out) < maxCallLanes; {
+		r := t.lanes.At(i)
 		out = append(out, Lane{
 			Call: r.call, Src: r.src, Dst: r.dst, TCP: r.tcp, Packets: r.packets, Bytes: r.bytes,
 			First: r.first, Last: r.last, FirstFrame: r.firstFrame, LastFrame: r.lastFrame,

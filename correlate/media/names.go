@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"sipscope/correlate/dense"
 	"sipscope/decode"
 	"sipscope/decode/frame"
 	"sipscope/decode/sdp"
@@ -55,10 +56,10 @@ const lateNaming = 10 * second
 
 // names are the addresses that SDP named, the newest first.
 type names struct {
-	slab[nameRec]
-	byAddr index
-	byCall index
-	bySet  index // hash of codecs -> place in sets
+	dense.Slab[nameRec]
+	byAddr dense.Index
+	byCall dense.Index
+	bySet  dense.Index // hash of codecs -> place in sets
 	sets   [][]decode.Codec
 	born   uint64
 	next   uint32 // the oldest, once there is no more room
@@ -66,7 +67,7 @@ type names struct {
 
 // find gives the newest record of an address.
 func (n *names) find(key uint64, addr frame.Endpoint) uint32 {
-	if i := n.byAddr.get(key); i != 0 && n.at(i).addr == addr {
+	if i := n.byAddr.Get(key); i != 0 && n.At(i).addr == addr {
 		return i
 	}
 	return 0
@@ -75,7 +76,7 @@ func (n *names) find(key uint64, addr frame.Endpoint) uint32 {
 // of gives the newest record of an address by a call.
 func (n *names) of(key uint64, addr frame.Endpoint, call uint32) uint32 {
 	for i, looks := n.find(key, addr), 0; i != 0 && looks < nameLook; looks++ {
-		r := n.at(i)
+		r := n.At(i)
 		if r.call == call {
 			return i
 		}
@@ -86,7 +87,7 @@ func (n *names) of(key uint64, addr frame.Endpoint, call uint32) uint32 {
 
 // link follows a link unless it was given to a younger record.
 func (n *names) link(from *nameRec, to uint32) uint32 {
-	if to == 0 || n.at(to).born >= from.born {
+	if to == 0 || n.At(to).born >= from.born {
 		return 0
 	}
 	return to
@@ -94,17 +95,17 @@ func (n *names) link(from *nameRec, to uint32) uint32 {
 
 // room gives a record: the oldest one when limit are in use.
 func (n *names) room(limit int) (uint32, *nameRec, bool) {
-	if n.live() < limit {
-		i, r := n.alloc()
+	if n.Live() < limit {
+		i, r := n.Alloc()
 		return i, r, false
 	}
 	n.next = n.next%uint32(limit) + 1 //nolint:gosec // a limit is far below
-	r := n.at(n.next)
-	if n.byAddr.get(r.key) == n.next {
-		n.byAddr.drop(r.key)
+	r := n.At(n.next)
+	if n.byAddr.Get(r.key) == n.next {
+		n.byAddr.Drop(r.key)
 	}
-	if n.byCall.get(callKey(r.call)) == n.next {
-		n.byCall.drop(callKey(r.call))
+	if n.byCall.Get(callKey(r.call)) == n.next {
+		n.byCall.Drop(callKey(r.call))
 	}
 	*r = nameRec{}
 	return n.next, r, true
@@ -119,7 +120,7 @@ func (n *names) setOf(l *decode.Line) (set uint32, ok bool) {
 	if l.Set == 0 {
 		return 0, true
 	}
-	if i := n.bySet.get(l.Set); i != 0 {
+	if i := n.bySet.Get(l.Set); i != 0 {
 		return i, true
 	}
 	if len(n.sets) == 0 {
@@ -130,17 +131,17 @@ func (n *names) setOf(l *decode.Line) (set uint32, ok bool) {
 	}
 	n.sets = append(n.sets, slices.Clone(l.Codecs))
 	i := uint32(len(n.sets) - 1) //nolint:gosec // at most maxSets
-	n.bySet.set(l.Set, i)
+	n.bySet.Set(l.Set, i)
 	return i, true
 }
 
 // codec gives what a payload type stands for in a stream.
 func (n *names) codec(r *streamRec, pt uint8) decode.Codec {
 	for _, name := range [...]uint32{r.name, r.peer} {
-		if name == 0 || n.at(name).call != r.call {
+		if name == 0 || n.At(name).call != r.call {
 			continue // the record is another address's now
 		}
-		if set := n.at(name).set; set != 0 {
+		if set := n.At(name).set; set != 0 {
 			for i := range n.sets[set] {
 				if c := &n.sets[set][i]; c.PT == pt {
 					return *c
@@ -174,7 +175,7 @@ func (t *Tracker) name(m *decode.Message, l *decode.Line, call uint32, message i
 	set, ok := n.setOf(l)
 	head := n.find(key, l.Addr)
 	if head != 0 {
-		if r := n.at(head); r.call == call && r.set == set && r.flags == flags && r.line == l.Index && r.kind == l.Kind {
+		if r := n.At(head); r.call == call && r.set == set && r.flags == flags && r.line == l.Index && r.kind == l.Kind {
 			return 0 // said before: a retransmission, another hop, the next offer
 		}
 	}
@@ -186,11 +187,11 @@ func (t *Tracker) name(m *decode.Message, l *decode.Line, call uint32, message i
 	n.born++
 	*r = nameRec{
 		addr: l.Addr, key: key, born: n.born, seq: m.Seq, time: m.Time, call: call, message: int32(message), //nolint:gosec // bounded by Limits
-		older: head, ofCall: n.byCall.get(callKey(call)), set: set, author: uint16(t.hash(m.Src)), //nolint:gosec // some bits do
+		older: head, ofCall: n.byCall.Get(callKey(call)), set: set, author: uint16(t.hash(m.Src)), //nolint:gosec // some bits do
 		line: l.Index, kind: l.Kind, flags: flags,
 	}
-	n.byAddr.set(key, i)
-	n.byCall.set(callKey(call), i)
+	n.byAddr.Set(key, i)
+	n.byCall.Set(callKey(call), i)
 	t.counts.Named++
 	t.lanes.named = t.lanes.named || !flags.has(nameRTP)
 	if !ok {
@@ -200,8 +201,8 @@ func (t *Tracker) name(m *decode.Message, l *decode.Line, call uint32, message i
 		return 0
 	}
 	looks := 0
-	for s := t.byDst.get(key); s != 0 && looks < streamLook; looks++ {
-		x := t.streams.at(s)
+	for s := t.byDst.Get(key); s != 0 && looks < streamLook; looks++ {
+		x := t.streams.At(s)
 		if x.dst == l.Addr {
 			proved += t.rename(s, i)
 		}
@@ -224,7 +225,7 @@ func flagsOf(l *decode.Line) (f nameFlags) {
 
 // rename tells a stream that its destination was named, again or at last.
 func (t *Tracker) rename(i, name uint32) (proved uint64) {
-	r, n := t.streams.at(i), t.names.at(name)
+	r, n := t.streams.At(i), t.names.At(name)
 	switch {
 	case r.call == n.call:
 		r.name = name // new payload types
@@ -242,7 +243,7 @@ func (t *Tracker) rename(i, name uint32) (proved uint64) {
 
 // bind gives a stream to the call that named its destination, or its source.
 func (t *Tracker) bind(i, name uint32) {
-	r, n := t.streams.at(i), t.names.at(name)
+	r, n := t.streams.At(i), t.names.At(name)
 	r.name, r.call, r.message, r.line, r.kind = name, n.call, n.message, n.line, n.kind
 	r.flags, r.found = n.flags, BySDP
 	t.link(&t.byCall, callKey(r.call), i, callLinks)
@@ -256,7 +257,7 @@ func (t *Tracker) bind(i, name uint32) {
 // relearn names the payload types that were seen before the SDP.
 func (t *Tracker) relearn(r *streamRec) {
 	for i := r.payloads; i != 0; {
-		p := t.payloads.at(i)
+		p := t.payloads.At(i)
 		if c := t.names.codec(r, p.pt); c.Clock != 0 {
 			t.learn(r, p, &c)
 		}
@@ -268,15 +269,15 @@ func (t *Tracker) relearn(r *streamRec) {
 // symmetric reports whether a stream comes from an address that its call's other side did not name: the destination is
 // named, the source is not, and another description of the call is known to have named something else.
 func (t *Tracker) symmetric(r *streamRec) bool {
-	if r.name == 0 || r.call == 0 || t.names.at(r.name).addr != r.dst || t.names.at(r.name).call != r.call {
+	if r.name == 0 || r.call == 0 || t.names.At(r.name).addr != r.dst || t.names.At(r.name).call != r.call {
 		return false
 	}
 	if t.names.of(t.hash(r.src), r.src, r.call) != 0 {
 		return false
 	}
-	mine, looks := t.names.at(r.name), 0
-	for i := t.names.byCall.get(callKey(r.call)); i != 0 && looks < nameLook; looks++ {
-		n := t.names.at(i)
+	mine, looks := t.names.At(r.name), 0
+	for i := t.names.byCall.Get(callKey(r.call)); i != 0 && looks < nameLook; looks++ {
+		n := t.names.At(i)
 		if n.media() && n.author != mine.author && n.addr != r.dst && n.line == mine.line {
 			return true
 		}

@@ -45,7 +45,7 @@ func (t *Tracker) redundant(r *streamRec, m *decode.Media) (event bool) {
 // carry notes the primary encoding of a packet with redundant data.
 func (t *Tracker) carry(r *streamRec, c *decode.Codec, size int) {
 	r.noise = c.PT == 13 || c.PT == 19 || isNoise(&c.Name)
-	p := t.payloads.at(r.payload)
+	p := t.payloads.At(r.payload)
 	p.primaries++
 	p.primary += uint64(size) //nolint:gosec // a length
 	if c.Clock != 0 && !r.noise && !isEvent(&c.Name) {

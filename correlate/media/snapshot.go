@@ -17,8 +17,8 @@ func (t *Tracker) All() []Stream {
 // OfCall copies the streams of the call with a number.
 func (t *Tracker) OfCall(num uint32) []Stream {
 	var out []Stream
-	for i := t.byCall.get(callKey(num)); i != 0; i = t.streams.at(i).callLinks.next {
-		if r := t.streams.at(i); r.state == confirmed {
+	for i := t.byCall.Get(callKey(num)); i != 0; i = t.streams.At(i).callLinks.next {
+		if r := t.streams.At(i); r.state == confirmed {
 			out = append(out, t.stream(r))
 		}
 	}
@@ -37,8 +37,8 @@ func (t *Tracker) Numbered(num uint32) (Stream, bool) {
 
 func (t *Tracker) collect(want func(*streamRec) bool) []Stream {
 	var out []Stream
-	for i := uint32(1); i < t.streams.n; i++ {
-		if r := t.streams.at(i); r.key != 0 && r.state == confirmed && want(r) {
+	for i := uint32(1); i < t.streams.End(); i++ {
+		if r := t.streams.At(i); r.key != 0 && r.state == confirmed && want(r) {
 			out = append(out, t.stream(r))
 		}
 	}
@@ -55,8 +55,8 @@ func order(list []Stream) {
 // Counts gives the figures over all streams.
 func (t *Tracker) Counts() Counts {
 	c := t.counts
-	for i := uint32(1); i < t.streams.n; i++ {
-		r := t.streams.at(i)
+	for i := uint32(1); i < t.streams.End(); i++ {
+		r := t.streams.At(i)
 		if r.key == 0 || r.state != confirmed {
 			continue
 		}
@@ -103,7 +103,7 @@ func (t *Tracker) stream(r *streamRec) Stream {
 	s.PTime = t.ptime(r)
 	t.addSeconds(r, &s)
 	if r.control != 0 {
-		c := t.controls.at(r.control)
+		c := t.controls.At(r.control)
 		s.Reports = c.reports
 		s.Reports.Points = slices.Clone(c.points)
 	}
@@ -116,7 +116,7 @@ func (t *Tracker) stream(r *streamRec) Stream {
 
 func (t *Tracker) addPayloads(r *streamRec, s *Stream) {
 	for i := r.payloads; i != 0; {
-		p := t.payloads.at(i)
+		p := t.payloads.At(i)
 		s.Payloads = append(s.Payloads, Payload{
 			PT: p.pt, Name: p.name.String(), Clock: p.clock, Packets: p.packets, Bytes: p.bytes, First: p.first,
 			Carries: p.carries.String(),
@@ -128,7 +128,7 @@ func (t *Tracker) addPayloads(r *streamRec, s *Stream) {
 func (t *Tracker) addSeconds(r *streamRec, s *Stream) {
 	s.Seconds = make([]Second, 0, r.nSeconds)
 	for i := r.firstSecond; i != 0; {
-		c := t.seconds.at(i)
+		c := t.seconds.At(i)
 		s.Seconds = append(s.Seconds, c.of[:c.n]...)
 		i = c.next
 	}
@@ -150,7 +150,7 @@ func (t *Tracker) rate(r *streamRec) (rating, mos float64) {
 	}
 	ptime, rtt := t.ptime(r), int64(-1)
 	if r.control != 0 {
-		rtt = t.controls.at(r.control).reports.RTT
+		rtt = t.controls.At(r.control).reports.RTT
 	}
 	name, clock, packets, bytes := p.sound()
 	var kbps float64
@@ -184,8 +184,8 @@ type Brief struct {
 func (t *Tracker) Brief(num uint32) Brief {
 	b := Brief{MaxJitter: -1}
 	var names []string
-	for i := t.byCall.get(callKey(num)); i != 0 && b.Streams < briefLook; i = t.streams.at(i).callLinks.next {
-		r := t.streams.at(i)
+	for i := t.byCall.Get(callKey(num)); i != 0 && b.Streams < briefLook; i = t.streams.At(i).callLinks.next {
+		r := t.streams.At(i)
 		if r.state != confirmed {
 			continue
 		}

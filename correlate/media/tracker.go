@@ -3,6 +3,7 @@ package media
 import (
 	"hash/maphash"
 
+	"sipscope/correlate/dense"
 	"sipscope/correlate/media/dtmf"
 	"sipscope/decode"
 	"sipscope/decode/frame"
@@ -52,17 +53,17 @@ type Tracker struct {
 	limits Limits
 	seed   maphash.Seed
 
-	streams  slab[streamRec]
-	payloads slab[payloadRec]
-	seconds  slab[secondsRec]
-	controls slab[controlRec]
+	streams  dense.Slab[streamRec]
+	payloads dense.Slab[payloadRec]
+	seconds  dense.Slab[secondsRec]
+	controls dense.Slab[controlRec]
 	presses  []dtmf.Tracker // by streamRec.presses less 1; of streams with telephone-events
 	unused   []uint32       // of presses
 
-	byKey  index // secret hash of a stream -> it
-	byDst  index // of a destination -> newest stream to it
-	bySSRC index // of an SSRC -> newest confirmed stream of it
-	byCall index // of a call -> newest stream of it
+	byKey  dense.Index // secret hash of a stream -> it
+	byDst  dense.Index // of a destination -> newest stream to it
+	bySSRC dense.Index // of an SSRC -> newest confirmed stream of it
+	byCall dense.Index // of a call -> newest stream of it
 
 	names  names
 	lanes  lanes
@@ -89,17 +90,17 @@ const (
 // Packet takes the next datagram that has the form of RTP. It reports how many frames are now known to be RTP: this one
 // and its fragments alone, or those of its stream before it as well, when it is the one that proves it.
 func (t *Tracker) Packet(m *decode.Media) (proved uint64) {
-	i := t.byKey.get(m.Key)
+	i := t.byKey.Get(m.Key)
 	if i == 0 {
 		return t.first(m)
 	}
-	r := t.streams.at(i)
+	r := t.streams.At(i)
 	if r.state == rejected {
 		r.last = m.Time
 		return 0
 	}
 	if r.renamed && m.Time-r.last > reuseAfter {
-		t.byKey.drop(m.Key) // the port has another call now
+		t.byKey.Drop(m.Key) // the port has another call now
 		return t.first(m)
 	}
 	t.measure(r, m)
@@ -116,23 +117,23 @@ const reuseAfter = 2 * second
 func (t *Tracker) first(m *decode.Media) uint64 {
 	h := &m.RTP
 	name := t.names.find(t.hash(m.Frame.Dst), m.Frame.Dst)
-	if name == 0 || !t.names.at(name).media() {
+	if name == 0 || !t.names.At(name).media() {
 		name = t.names.find(t.hash(m.Frame.Src), m.Frame.Src)
 	}
-	if name != 0 && !t.names.at(name).media() {
+	if name != 0 && !t.names.At(name).media() {
 		name = 0
 	}
 	if name == 0 && (h.PT >= reservedFrom && h.PT <= reservedTo || m.Frame.Src.Port == 0 || m.Frame.Dst.Port == 0) {
 		return 0
 	}
-	if t.streams.live() >= t.limits.Streams {
+	if t.streams.Live() >= t.limits.Streams {
 		t.makeRoom()
 	}
-	i, r := t.streams.alloc()
+	i, r := t.streams.Alloc()
 	r.key, r.src, r.dst, r.ssrc = m.Key, m.Frame.Src, m.Frame.Dst, h.SSRC
 	r.first, r.firstFrame, r.last = m.Time, m.Seq, m.Time
 	r.dscp, r.path, r.message = m.Frame.TOS>>2, m.Frame.Path, -1
-	t.byKey.set(m.Key, i)
+	t.byKey.Set(m.Key, i)
 	t.link(&t.byDst, t.hash(r.dst), i, dstLinks)
 	if name != 0 {
 		t.bind(i, name)
@@ -275,7 +276,7 @@ func (t *Tracker) take(r *streamRec, m *decode.Media, how manner) {
 		r.waited += uint64(m.Waited)
 	}
 	r.last, r.lastFrame = m.Time, m.Seq
-	p := t.payloads.at(r.payload)
+	p := t.payloads.At(r.payload)
 	p.packets++
 	p.bytes += uint64(h.Size)
 	switch {
@@ -301,7 +302,7 @@ func (t *Tracker) take(r *streamRec, m *decode.Media, how manner) {
 		r.unkept++
 		return
 	}
-	chunk := t.seconds.at(r.second)
+	chunk := t.seconds.At(r.second)
 	s := &chunk.of[chunk.n-1]
 	s.Packets++
 	s.Lost += how.passed
@@ -314,7 +315,7 @@ func (t *Tracker) take(r *streamRec, m *decode.Media, how manner) {
 // found takes back a loss of the second at hand that turned out to be a delay.
 func (t *Tracker) found(r *streamRec) {
 	if r.second != 0 {
-		chunk := t.seconds.at(r.second)
+		chunk := t.seconds.At(r.second)
 		if s := &chunk.of[chunk.n-1]; s.Lost > 0 {
 			s.Lost--
 		}
@@ -330,20 +331,20 @@ func (t *Tracker) nextSecond(r *streamRec, now int64) {
 		r.secondEnd = 1<<63 - 1
 		return
 	}
-	if r.second == 0 || t.seconds.at(r.second).n == secondsEach {
-		if t.seconds.live()*secondsEach >= t.limits.AllSeconds {
+	if r.second == 0 || t.seconds.At(r.second).n == secondsEach {
+		if t.seconds.Live()*secondsEach >= t.limits.AllSeconds {
 			r.second, r.secondEnd = 0, 1<<63-1
 			return
 		}
-		i, _ := t.seconds.alloc()
+		i, _ := t.seconds.Alloc()
 		if r.second == 0 {
 			r.firstSecond = i
 		} else {
-			t.seconds.at(r.second).next = i
+			t.seconds.At(r.second).next = i
 		}
 		r.second = i
 	}
-	chunk := t.seconds.at(r.second)
+	chunk := t.seconds.At(r.second)
 	chunk.of[chunk.n] = Second{At: int32(min(at, 1<<31-1))}
 	chunk.n++
 	r.nSeconds++
@@ -354,8 +355,8 @@ func (t *Tracker) nextSecond(r *streamRec, now int64) {
 func (t *Tracker) payloadOf(r *streamRec, pt uint8, now int64) {
 	r.pt = pt
 	last := uint32(0)
-	for i := r.payloads; i != 0; i = t.payloads.at(i).next {
-		if t.payloads.at(i).pt == pt {
+	for i := r.payloads; i != 0; i = t.payloads.At(i).next {
+		if t.payloads.At(i).pt == pt {
 			t.usePayload(r, i)
 			return
 		}
@@ -365,7 +366,7 @@ func (t *Tracker) payloadOf(r *streamRec, pt uint8, now int64) {
 		t.usePayload(r, last)
 		return
 	}
-	i, p := t.payloads.alloc()
+	i, p := t.payloads.Alloc()
 	p.pt, p.first = pt, now
 	c := t.names.codec(r, pt)
 	t.learn(r, p, &c)
@@ -373,13 +374,13 @@ func (t *Tracker) payloadOf(r *streamRec, pt uint8, now int64) {
 	if last == 0 {
 		r.payloads = i
 	} else {
-		t.payloads.at(last).next = i
+		t.payloads.At(last).next = i
 	}
 	t.usePayload(r, i)
 }
 
 func (t *Tracker) usePayload(r *streamRec, i uint32) {
-	p := t.payloads.at(i)
+	p := t.payloads.At(i)
 	r.payload, r.clock = i, p.clock
 	r.event, r.noise = isEvent(&p.name), p.pt == 13 || p.pt == 19 || isNoise(&p.name)
 	r.red = named(&p.name, redundantName)
@@ -423,10 +424,10 @@ func (t *Tracker) makeRoom() {
 	var worst uint64
 	for range sweep {
 		t.hand++
-		if t.hand >= t.streams.n {
+		if t.hand >= t.streams.End() {
 			t.hand = 1
 		}
-		r := t.streams.at(t.hand)
+		r := t.streams.At(t.hand)
 		if r.key == 0 {
 			continue
 		}
@@ -455,7 +456,7 @@ func (r *streamRec) idleness() uint64 {
 }
 
 func (t *Tracker) evict(i uint32) {
-	r := t.streams.at(i)
+	r := t.streams.At(i)
 	switch r.state {
 	case confirmed:
 		t.counts.Evicted++
@@ -465,8 +466,8 @@ func (t *Tracker) evict(i uint32) {
 		t.counts.Unproved++
 	case rejected:
 	}
-	if t.byKey.get(r.key) == i {
-		t.byKey.drop(r.key)
+	if t.byKey.Get(r.key) == i {
+		t.byKey.Drop(r.key)
 	}
 	t.unlink(&t.byDst, t.hash(r.dst), i, dstLinks)
 	if r.state == confirmed {
@@ -476,25 +477,24 @@ func (t *Tracker) evict(i uint32) {
 		t.unlink(&t.byCall, callKey(r.call), i, callLinks)
 	}
 	for p := r.payloads; p != 0; {
-		next := t.payloads.at(p).next
-		t.payloads.release(p)
+		next := t.payloads.At(p).next
+		t.payloads.Release(p)
 		p = next
 	}
 	for s := r.firstSecond; s != 0; {
-		next := t.seconds.at(s).next
-		t.seconds.release(s)
+		next := t.seconds.At(s).next
+		t.seconds.Release(s)
 		s = next
 	}
 	if r.control != 0 {
-		t.points -= len(t.controls.at(r.control).points)
-		t.controls.at(r.control).points = nil
-		t.controls.release(r.control)
+		t.points -= len(t.controls.At(r.control).points)
+		t.controls.At(r.control).points = nil
+		t.controls.Release(r.control)
 	}
 	if r.presses != 0 {
 		t.unused = append(t.unused, r.presses)
 	}
-	*r = streamRec{}
-	t.streams.release(i)
+	t.streams.Release(i)
 }
 
 func dstLinks(r *streamRec) *links  { return &r.dstLinks }
@@ -502,28 +502,28 @@ func ssrcLinks(r *streamRec) *links { return &r.ssrcLinks }
 func callLinks(r *streamRec) *links { return &r.callLinks }
 
 // link makes a stream the newest of those with a key.
-func (t *Tracker) link(x *index, key uint64, i uint32, of func(*streamRec) *links) {
-	head := x.get(key)
-	of(t.streams.at(i)).next = head
+func (t *Tracker) link(x *dense.Index, key uint64, i uint32, of func(*streamRec) *links) {
+	head := x.Get(key)
+	of(t.streams.At(i)).next = head
 	if head != 0 {
-		of(t.streams.at(head)).prev = i
+		of(t.streams.At(head)).prev = i
 	}
-	x.set(key, i)
+	x.Set(key, i)
 }
 
 // unlink takes a stream out of them.
-func (t *Tracker) unlink(x *index, key uint64, i uint32, of func(*streamRec) *links) {
-	l := *of(t.streams.at(i))
+func (t *Tracker) unlink(x *dense.Index, key uint64, i uint32, of func(*streamRec) *links) {
+	l := *of(t.streams.At(i))
 	if l.next != 0 {
-		of(t.streams.at(l.next)).prev = l.prev
+		of(t.streams.At(l.next)).prev = l.prev
 	}
 	switch {
 	case l.prev != 0:
-		of(t.streams.at(l.prev)).next = l.next
+		of(t.streams.At(l.prev)).next = l.next
 	case l.next != 0:
-		x.set(key, l.next)
+		x.Set(key, l.next)
 	default:
-		x.drop(key)
+		x.Drop(key)
 	}
 }
 

@@ -366,11 +366,11 @@ func TestManySources(t *testing.T) {
 		}
 		w.send(packet{src: at(1, 4000), dst: at(2, 5000), ssrc: uint32(i) + 100, seq: uint16(i), ts: 1, pt: 0})
 	}
-	if live := w.t.streams.live(); live > limit {
+	if live := w.t.streams.Live(); live > limit {
 		t.Errorf("%d streams", live)
 	}
-	if w.t.payloads.live() > limit || w.t.seconds.live() > 4*limit+defaultSeconds/secondsEach || len(w.t.byKey.slots) > 8*limit {
-		t.Errorf("%d payload types, %d seconds, %d slots", w.t.payloads.live(), w.t.seconds.live(), len(w.t.byKey.slots))
+	if w.t.payloads.Live() > limit || w.t.seconds.Live() > 4*limit+defaultSeconds/secondsEach || w.t.byKey.Len() > limit {
+		t.Errorf("%d payload types, %d seconds, %d keys", w.t.payloads.Live(), w.t.seconds.Live(), w.t.byKey.Len())
 	}
 	if s := w.t.OfCall(1); len(s) == 0 || s[0].SSRC != 7 || s[0].Packets != uint64(n/10) {
 		t.Error("the long stream was let go")
