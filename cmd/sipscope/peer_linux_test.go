@@ -285,10 +285,12 @@ func once(messages []sipMessage) []sipMessage {
 	})
 }
 
-// flowOf gives the methods and statuses of a capture, in order.
-func flowOf(messages []sipMessage) string {
+// flowOf gives the methods and statuses of a capture, in order, without retransmissions.
+func flowOf(messages []sipMessage) string { return everyOf(once(messages)) }
+
+// everyOf gives the methods and statuses of a capture, in order, with retransmissions.
+func everyOf(messages []sipMessage) string {
 	var all []string
-	messages = once(messages)
 	for i := range messages {
 		all = append(all, messages[i].what())
 	}

@@ -163,7 +163,7 @@ func TestSIPpNoACK(t *testing.T) {
 	sipp(t, they, "uac-no-ack", "-m", "1", we).placed(1)
 	a.stop(syscall.SIGINT, 0)
 	const want = "INVITE 180 200 200 200 200 200 200 200 BYE 200" // at 0, 30, 90, 210, 450, 930 and 1890 of 1920 ms
-	if got := flowOf(sipMessages(t, a.path("a.pcapng"))); got != want {
+	if got := everyOf(sipMessages(t, a.path("a.pcapng"))); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	sameAsTshark(t, a.path("a.pcapng"))
