@@ -234,19 +234,20 @@ func TestMerge(t *testing.T) {
 			}
 		}
 	}()
-	swapped := 0
-	for i, p := range collect(t, s, n, ours) {
+	swapped, last := 0, uint32(0)
+	for _, p := range collect(t, s, n, ours) {
 		got := binary.BigEndian.Uint32(p.Data[14:])
-		if got != uint32(i) {
+		if got < last {
 			swapped++ // the sender has moved to another processor meanwhile
 		}
+		last = max(last, got)
 		if p.Iface != uint16(got*2654435761>>31) {
 			t.Errorf("frame %d is said to be of interface %d", got, p.Iface)
 		}
 	}
 	<-done
 	if swapped > n/50 {
-		t.Errorf("%d of %d frames are not in order", swapped, n)
+		t.Errorf("%d of %d frames come after later ones", swapped, n)
 	}
 	if st := s.Stats(); st[0].Received+st[1].Received < n || st[0].Received == 0 || st[1].Received == 0 {
 		t.Errorf("%+v", st)
