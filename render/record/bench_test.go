@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"sipscope/capture"
@@ -105,7 +106,7 @@ func BenchmarkFiles(b *testing.B) {
 	number(all)
 	b.ReportAllocs()
 	for b.Loop() {
-		k := keeper{Source: flowtest.NewSource(all, capture.MaxBatch)}
+		k := keeper{Source: flowtest.NewSource(all, capture.MaxBatch), mu: &sync.Mutex{}}
 		board := &correlate.Board{}
 		r, err := New(board, Options{Dir: b.TempDir(), Media: true, Read: k.read})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,15 +30,19 @@ const ms = int64(1_000_000)
 // keeper is a spool in memory: it passes packets on, and gives their bytes again.
 type keeper struct {
 	capture.Source
+	skip func(p *capture.Packet) bool
+	keep int64 // how many bytes stay, 0 for all
+
+	mu    *sync.Mutex // one worker reads on while another one records
 	bytes []byte
 	from  int64 // what is before it is gone
-	skip  func(p *capture.Packet) bool
-	keep  int64 // how many bytes stay, 0 for all
 }
 
 func (k *keeper) Next(ctx context.Context, b *capture.Batch) error {
 	err := k.Source.Next(ctx, b)
 	b.Packets = slices.Clone(b.Packets)
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for i := range b.Packets {
 		p := &b.Packets[i]
 		if k.skip != nil && k.skip(p) {
@@ -54,6 +59,8 @@ func (k *keeper) Next(ctx context.Context, b *capture.Batch) error {
 }
 
 func (k *keeper) read(loc capture.Loc, b []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	switch {
 	case loc.Off < 0:
 		return capture.ErrNotKept
@@ -92,7 +99,7 @@ type job struct {
 func record(tb testing.TB, source capture.Source, j job) *run {
 	tb.Helper()
 	x := &run{board: &correlate.Board{}, keeper: &j.keeper, done: map[string]int{}}
-	x.keeper.Source = source
+	x.keeper.Source, x.keeper.mu = source, &sync.Mutex{}
 	o := j.Options
 	if o.Read == nil {
 		o.Read = x.keeper.read
