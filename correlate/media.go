@@ -83,7 +83,7 @@ func (t *Tracker) describe(x *seen, mi uint32) {
 		message = int(x.c.kept) - 1
 	}
 	if !t.sdp.awake {
-		if !decode.BesideRTP(body) {
+		if !x.m.Beside {
 			t.sdp.add(x.m, body, x.c.num, message)
 			return
 		}

@@ -6,9 +6,9 @@ import (
 	"sipscope/decode/frame"
 )
 
-// BesideRTP reports whether a session description has an m= line that is carried in something else than RTP and is not
+// besideRTP reports whether a session description has an m= line that is carried in something else than RTP and is not
 // rejected: T.38, MSRP, BFCP. It looks at the m= lines alone.
-func BesideRTP(body []byte) bool {
+func besideRTP(body []byte) bool {
 	mark := []byte("\nm=")
 	for {
 		i := bytes.Index(body, mark)

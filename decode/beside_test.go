@@ -1,10 +1,6 @@
-package decode_test
+package decode
 
-import (
-	"testing"
-
-	"sipscope/decode"
-)
+import "testing"
 
 func TestBesideRTP(t *testing.T) {
 	t.Parallel()
@@ -25,7 +21,7 @@ func TestBesideRTP(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if got := decode.BesideRTP([]byte(c.sdp)); got != c.want {
+			if got := besideRTP([]byte(c.sdp)); got != c.want {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 		})

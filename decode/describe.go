@@ -31,15 +31,21 @@ type describer struct {
 	skip       bool // beyond the bounds
 }
 
-// describe takes the media addresses of the message's session description, if it has one and the run has media. The worker
-// does it, so that the serial tracker gets nothing but addresses.
+// describe takes the media addresses of the message's session description, if it has one and the run has media; before, it
+// looks whether media come that nothing would tell by their form. The worker does it, so that the serial tracker gets
+// nothing but addresses.
 func (d *Decoder) describe(m *Message) {
-	m.Described = false
-	if !d.hasMedia.Load() || m.SIP.Body.Empty() {
+	m.Described, m.Beside = false, false
+	if m.SIP.Body.Empty() {
 		return
 	}
-	if body, ok := m.SIP.SDP(); ok {
+	body, ok := m.SIP.SDP()
+	switch {
+	case !ok:
+	case d.hasMedia.Load():
 		d.Describe(m, body)
+	default:
+		m.Beside = besideRTP(body)
 	}
 }
 

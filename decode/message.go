@@ -62,6 +62,7 @@ type Message struct {
 	SIP       sip.Message
 	Lines     []Line // media addresses of its session description, when Described
 	Described bool   // its session description was read; see Decoder.Describe
+	Beside    bool   // it was not read, and names media that are not carried in RTP: T.38, MSRP, BFCP
 
 	codecs   []Codec // of Lines
 	related  uint64  // hash of the correlation id of its HEP
